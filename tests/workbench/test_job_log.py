@@ -65,6 +65,22 @@ def test_what_only_steers_a_terminal_is_left_out_and_a_progress_bar_is_its_last_
     assert texts(log.lines(0, 2)) == ["red", "100%"]
 
 
+def test_all_that_steers_a_terminal_is_left_out_in_seven_bits_and_in_eight(log):
+    steering = [
+        "\x1b(B\x1b[m",
+        "\x9b31m",
+        "\x1b7\x1b8\x1b=\x1bc",
+        "\x1b]8;;http://x\x1b\\",
+        "\x9d0;title\x9c",
+        "\x1bP1q~\x1b\\",
+        "\x85",
+    ]
+    log.add([(0, 0, 0.0, "".join(f"a{one}b\n" for one in steering))])
+    assert texts(log.lines(0, 9)) == ["ab"] * len(steering)
+    log.add([(1, 0, 0.0, "\x9d" * 300_000 + "\x1b]" * 300_000 + "end\n")])  # read once, not once for each of them
+    assert texts(log.lines(len(steering), 9)) == ["end"]
+
+
 def test_lines_of_a_piece_are_kept_and_told_apart_as_each_would_be_alone():
     words = "error MyError warn UserWarning fatal ok errors terror \x1b[31mred\x1b[0m a\rb İ TRACEBACK \x00".split(" ")
     lines = [f"{one} {other}" for one in words for other in words]

@@ -315,10 +315,55 @@ def test_a_figure_and_the_bytes_of_a_picture_are_pictures():
     assert not preview(b"PNG").image
 
 
+def entries(*pairs):
+    return {"of": "dict", "entries": [list(pair) for pair in pairs]}
+
+
+def number(text):
+    return {"of": "number", "text": text}
+
+
 def test_a_value_that_holds_others_is_a_tree_and_a_flat_one_is_text():
-    assert preview({"a": {"b": [1, (2, {3})]}, 4: 5}).tree == {"a": {"b": [1, [2, [3]]]}, "4": 5}
+    tree = entries(("a", entries(("b", [1, [2, [3]]]))), ("4", 5))
+    assert preview({"a": {"b": [1, (2, {3})]}, 4: 5}).tree == tree
     assert preview({"a": 1, "b": []}).tree is None
     assert preview({"a": [0] * 1_000_000}).tree is None  # too much to send
+
+
+def test_a_tree_has_every_key_in_its_order_and_every_digit():
+    value = {"10": [1], "2": [2], "__proto__": {"x": 1}, (1, 2): [3], None: [4], 1.5: [5]}
+    assert [key for key, _ in preview(value).tree["entries"]] == ["10", "2", "__proto__", "(1, 2)", "None", "1.5"]
+    numbers = [2**53 + 1, -(2**63), 0.1, 2.0, 1e-7, math.nan, -math.inf, 7, True, None]
+    assert preview([numbers]).tree == [
+        [number("9007199254740993"), number("-9223372036854775808"), 0.1, number("2.0"), number("1e-07"),
+         number("nan"), number("-inf"), 7, True, None]
+    ]  # fmt: skip
+
+
+def test_what_python_itself_does_not_write_is_shown_as_far_as_it_can_be():
+    deep = 1
+    for _ in range(2_000):
+        deep = {"k": [deep]}
+    assert preview(deep).text.startswith("{'k': [{'k': [")
+    assert "too deep to be opened here" in str(preview(deep).tree)
+    assert preview([10**5000, 1]).text.startswith("[a number of 16,610 bits: 0x")
+    assert preview([{"n": 10**5000}]).rows[0][1].startswith("a number of 16,610 bits: 0x")
+    itself = {}
+    itself["a"] = itself["b"] = itself
+    assert preview(itself).tree is None  # as wide as it is deep
+    many = preview({f"k{number}": [number] for number in range(200_000)})
+    assert many.text.startswith("{'k0': [0],")
+    assert many.text.endswith("… (200,000 entries)")
+
+
+def test_a_look_at_a_wide_value_says_how_much_of_it_is_shown():
+    import numpy as np
+
+    assert preview(pd.DataFrame(np.zeros((2, 2_000)))).text == "2 rows × 2,000 columns, the first 40 columns shown"
+    both = preview(pd.DataFrame(np.zeros((51, 41)))).text
+    assert both == "51 rows × 41 columns, the first 50 rows and 40 columns shown"
+    wide = [{f"n{number}": number for number in range(45)}] * 60
+    assert preview(wide).text == "list of 60 dicts, the first 50 shown, of each the first 40 of 45 names"
 
 
 def test_a_figure_of_plotly_is_for_the_browser_to_draw_unless_it_needs_another_host():

@@ -117,16 +117,64 @@ def test_rows_of_any_kind_of_result_are_cells():
     frame = pd.DataFrame({"legs": [[{"a": 1}], None], "n": [float("nan"), 1.5]}, index=pd.Index([7, 9], name="x"))
     table = Collected(frame)
     assert [column.name for column in table.columns] == ["x", "legs", "n"]
-    page = table.page((0, 9), sort="c0", descending=True, words="")
+    page = table.page((0, 9), sort="c0", descending=True, words="", columns=(0, 60))
     assert page == {
         "rows": [{"row": 1, "c0": 9, "c1": "None", "c2": 1.5}, {"row": 0, "c0": 7, "c1": "[{'a': 1}]", "c2": "nan"}],
         "count": 2,
     }
 
 
+def test_numbers_that_a_browser_has_no_digits_for_are_cells_of_text_and_are_sorted_as_numbers():
+    import pandas as pd
+
+    big = [2**53 + 1, 10**5000, 9, -(2**70)]
+    table = Collected(pd.DataFrame({"n": pd.Series(big, dtype=object), "mixed": [1, "a", None, 2.5]}))
+    rows = table.page((0, 9), sort="c1", descending=False, words="", columns=(0, 60))["rows"]
+    assert [row["row"] for row in rows] == [3, 2, 0, 1]
+    assert [row["c1"] for row in rows[:3]] == [str(-(2**70)), 9, str(2**53 + 1)]
+    assert rows[3]["c1"].startswith("a number of 16,610 bits: 0x")
+    json.dumps(rows, allow_nan=False)
+    assert table.page((0, 9), sort="c2", descending=False, words="", columns=(0, 60))["count"] == 4
+
+
+def test_of_a_wide_table_only_the_columns_that_are_shown_are_sent():
+    import numpy as np
+    import pandas as pd
+
+    table = Collected(pd.DataFrame(np.arange(6_000).reshape(3, 2_000)))
+    rows = table.page((0, 2), sort="", descending=False, words="", columns=(1_980, 2_040))["rows"]
+    assert [list(row)[:2] for row in rows] == [["row", "c1980"]] * 2
+    assert len(rows[0]) == 22  # the row's place, and columns up to the last: its number stands before the 2,000
+    assert rows[1]["c2000"] == 3_999
+
+
+def test_a_shape_at_no_place_is_left_out_of_the_map_and_counted():
+    import geopandas
+    from shapely.geometry import Point
+
+    shapes = [Point(1, 2), Point(float("inf"), 0), Point(float("nan"), 1), Point(), None, Point(3, 4)]
+    head = Collected(geopandas.GeoDataFrame(geometry=shapes)).shapes().partition(b"\n")[0]
+    told = json.loads(head, parse_constant=pytest.fail)
+    assert (told["shapes"], told["rows"], told["nowhere"], told["width"]) == (2, 6, 2, 2.0)
+
+
+def test_a_wide_table_is_turned_over_by_its_columns_and_a_hostile_name_is_a_name(visit, store):
+    import pandas as pd
+
+    names = ['<img src=x onerror="window.hacked = 1">', ":valueFormatter", "__proto__", *map(str, range(3, 2_000))]
+    page = visit(f"/job/{given(store, [pd.DataFrame([range(2_000)] * 3, columns=names)]).id}?tab=Results")
+    expect(page.locator("#ff-result-count")).to_have_text("3 rows")
+    expect(page.get_by_role("columnheader", name=names[0])).to_be_visible()
+    page.get_by_label("Columns").select_option(label="1,981 to 2,002 of 2,002")
+    expect(page.get_by_role("columnheader", name="1980")).to_be_visible()
+    expect(page.locator(".ag-row[row-index='1'] [col-id='c1982']")).to_have_text("1980")
+    assert page.evaluate("window.hacked") is None
+
+
 def test_a_value_that_holds_others_is_opened_level_by_level(visit, store):
     header = store.job(delays, range(1), cache=False)
-    data = json.dumps({"route": "A<b>", "legs": [{"from": "x", "km": 12.5}, {"from": "y", "km": 3}]}).encode()
+    legs = [{"from": "x", "km": 12.5}, {"from": "y", "km": 3}]
+    data = json.dumps({"route": "A<b>", "legs": legs, "__proto__": [2**63]}).encode()
     output = Output("json/1", sha256(data).hexdigest(), len(data), data)
     store.log.append([ended(header, 0)._replace(output=output)])
     page = visit(f"/job/{header.id}/run/0")
@@ -136,6 +184,8 @@ def test_a_value_that_holds_others_is_opened_level_by_level(visit, store):
     value.get_by_text("1: {2}").click()
     expect(value.get_by_text("km: 3")).to_be_visible()
     expect(value.get_by_text("km: 12.5")).to_have_count(0)
+    value.get_by_text("__proto__:").click()
+    expect(value.get_by_text("0: 9223372036854775808")).to_be_visible()
 
 
 def given(store, values):

@@ -98,14 +98,14 @@ def ran(bench):
 
 def test_a_frame_is_a_table_and_its_numbers_a_chart_and_so_on_the_page_of_its_job(ran, visit, picture):
     page, result = ran(SERIES)
-    expect(result).to_contain_text("200 rows × 3 columns, the first 50 shown")
+    expect(result).to_contain_text("200 rows × 3 columns, the first 50 rows shown")
     expect(result.get_by_role("img", name="Chart of the result").locator("canvas")).to_be_visible()
     result.scroll_into_view_if_needed()
     picture(page, "workbench-chart")
     job = visit(page.get_by_role("link", name="job 2").get_attribute("href"))
     tab(job, "Runs")
     expect(job.locator('.ag-row[row-id="0"] [col-id="result"]')).to_have_text(
-        "200 rows × 3 columns, the first 50 shown"
+        "200 rows × 3 columns, the first 50 rows shown"
     )
     job.locator('.ag-row[row-id="0"]').click()
     chosen = job.get_by_label("The chosen run")

@@ -16,7 +16,8 @@ from fanfold.job.results import Contents
 
 # Where a failure was raised: the last line of the user's own code in its traceback.
 
-_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)(?:, in (\S+))?', re.MULTILINE)
+#: A group of exceptions has its frames behind a line that is drawn at its left.
+_FRAME = re.compile(r'^[\s|]*File "([^"\n]+)", line (\d+)(?:, in (\S+))?', re.MULTILINE)
 #: Folders of other people's code.
 _FOREIGN = ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen", "<string>")
 

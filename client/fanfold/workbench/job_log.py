@@ -20,14 +20,20 @@ from itertools import groupby
 from fanfold.contract.records import NamedTuple
 
 #: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+#: Those that begin with the one character of 8 bits that stands for two are among them.
+_ANSI = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and the cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # titles, links, pictures
+    r"|\x1b[ -/]*[0-~]"  # sets of characters, and all that is short
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ERROR = re.compile(r"\b(?:error|exception|traceback|critical|fatal)\b|^\w*(?:Error|Exception)\b", re.IGNORECASE)
 _WARNING = re.compile(r"\bwarn(?:ing)?\b|^\w*Warning\b", re.IGNORECASE)
 #: What every line holds that one of the two above finds.
 _SERIOUS = (b"error", b"exception", b"traceback", b"critical", b"fatal", b"warn")
 #: The bytes that only steer a terminal.
 _STEERING = bytes([*range(9), *range(11, 32), 127])
+_STEERING_OF_8_BITS = re.compile(rb"\xc2[\x80-\x9f]")
 LEVELS = ("", "warning", "error")
 _ERROR_LEVEL = 2
 #: Characters of a line that are shown; the search and the download have all.
@@ -330,7 +336,7 @@ def plain(text: str) -> str:
 def _plain_bytes(lines: list[str]) -> bytes:
     """The lines as they are kept, each with its end; most hold nothing that would steer a terminal."""
     data = "\n".join(lines).encode("utf-8", "replace")
-    if len(data.translate(None, _STEERING)) != len(data):
+    if len(data.translate(None, _STEERING)) != len(data) or _STEERING_OF_8_BITS.search(data):
         data = "\n".join(map(plain, lines)).encode("utf-8", "replace")
     return data + b"\n"
 

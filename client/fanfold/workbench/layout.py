@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -11,11 +12,14 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 
+from fanfold.errors import printable
 from fanfold.settings import current
 from fanfold.workbench.following import SharedReader
 
 _PAGES = (("Jobs", "/"), ("Totals", "/totals"), ("Workbench", "/workbench"))
 _THEME_COOKIE = "fanfold_light"
+#: What `printable` writes out, but for the ends of lines.
+_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _THEMES: dict[str | None, bool | None] = {"dark": True, "light": False}
 
 
@@ -60,7 +64,12 @@ def text(content: str, classes: str = "", tag: str = "div") -> Element:
 
 
 def set_text(target: Element, content: str) -> Element:
-    """Let an element hold this text; it is set as text, so that nothing in it can become an element."""
+    """Let an element hold this text; it is set as text, so that nothing in it can become an element.
+
+    What steers a terminal or turns the direction of what follows is written out, as `\\x1b`.
+    """
+    if _STEERING.search(content):
+        content = printable(content)
     if target._text != content:
         target._text = content
         target.update()

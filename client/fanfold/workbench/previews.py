@@ -9,7 +9,9 @@ import base64
 import io
 import json
 import math
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count, islice
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
@@ -25,6 +27,8 @@ from fanfold.workbench.job.charts import Plot
 _ROWS, _COLUMNS = 50, 40
 _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
 _ARGUMENT_CHARACTERS = 2_000
+#: Entries of a list or dict that are written at most: each takes three characters, or more.
+_ENTRIES = _TEXT_CHARACTERS // 3
 #: Characters of a geometry's text that stand beside its map.
 _WKT_CHARACTERS = 400
 #: Results beyond this are not read for a look at them.
@@ -34,6 +38,12 @@ _IMAGE_PIXELS = 900
 _FIGURE_CHARACTERS = 4_000_000
 #: Characters of JSON that are sent to be opened level by level.
 _TREE_CHARACTERS = 500_000
+#: Levels that are written of a value that is too deep for Python to write it.
+_LEVELS = 30
+#: Levels of a value that can be opened, one in the other.
+_TREE_LEVELS = 100
+#: Whole numbers from here on are not all numbers of JavaScript.
+_EXACT = 2**53
 #: Python refuses to write an int of more than 4,300 digits.
 _MOST_BITS = 14_000
 #: Stretches of a long column, of which the highest and the lowest value are drawn.
@@ -51,7 +61,7 @@ class Preview(NamedTuple):
     numbers: tuple[tuple[float | None, ...] | None, ...] = ()
     drawing: Drawing | None = None
     plot: Plot | None = None
-    #: A value that holds others, as plain JSON, to be opened level by level; None where it is none.
+    #: A value that holds others, to be opened level by level (see `_branch`); None where it is none.
     tree: Any = None
     #: A figure of plotly, as JSON for the browser; empty where it is none.
     figure: str = ""
@@ -128,8 +138,17 @@ def preview(value: Any) -> Preview:
     if root == "numpy" and getattr(value, "ndim", None):
         return Preview(f"array of shape {value.shape}, {value.dtype}\n{_shortened(str(value))}")
     table = _records(value) if isinstance(value, list) else None
-    text = _shortened(value if isinstance(value, str) else _readable(value))
-    return table or Preview(text, tree=_tree_of(value))
+    return table or Preview(_written(value), tree=_tree_of(value))
+
+
+def _written(value: Any) -> str:
+    """A value's text, as much as is shown of it: of many entries no more are written than there is room for."""
+    if isinstance(value, str):
+        return _shortened(value)
+    if not isinstance(value, (dict, list)) or len(value) <= _ENTRIES:
+        return _shortened(_readable(value))
+    head = dict(islice(value.items(), _ENTRIES)) if isinstance(value, dict) else value[:_ENTRIES]
+    return f"{_readable(head)[:_TEXT_CHARACTERS]}… ({len(value):,} entries)"
 
 
 def picture_in(seen: Preview | None) -> tuple[str, bytes] | None:
@@ -235,15 +254,42 @@ def _url(data: bytes, kind: str) -> str:
 
 
 def _tree_of(value: Any) -> Any:
-    """A dict or list that holds others, as plain JSON; None for what can be read at a glance, or is too large."""
+    """A dict or list that holds others, as `_branch` writes it; None for what is read at a glance, or too large."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if not any(isinstance(one, (dict, list, tuple)) and one for one in inner):
         return None
     try:
-        written = json.dumps(value, default=plain, skipkeys=True)
-    except (TypeError, ValueError):  # keys of other kinds, or one that holds itself: its text says all there is
+        branch = _branch(value, count())
+        return branch if len(json.dumps(branch)) <= _TREE_CHARACTERS else None
+    except (_TooLarge, RecursionError):  # its text says what there is room for
         return None
-    return json.loads(written) if len(written) <= _TREE_CHARACTERS else None
+
+
+class _TooLarge(Exception):
+    """A value has more parts than are sent to a browser."""
+
+
+def _branch(value: Any, parts: Iterator[int], level: int = 0) -> Any:
+    """A value for the browser: lists as lists, a dict as its entries in their order, all else as text or as it is.
+
+    An object of JSON would lose what a dict may have as a key, and a number what JavaScript has no digits for.
+    """
+    if next(parts) > _TREE_CHARACTERS // 2:  # each takes two characters at least
+        raise _TooLarge
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)):
+        is_same = abs(value) < _EXACT and (isinstance(value, int) or (value % 1 != 0 and "e" not in repr(value)))
+        return value if is_same else {"of": "number", "text": _shortened(_readable(value), _CELL_CHARACTERS)}
+    if isinstance(value, (dict, list, tuple)) and level >= _TREE_LEVELS:
+        return {"of": "cut", "text": f"{type(value).__name__} of {len(value):,}, too deep to be opened here"}
+    if isinstance(value, dict):
+        names = (name if isinstance(name, str) else _cell(name) for name in value)
+        entries = [[name, _branch(one, parts, level + 1)] for name, one in zip(names, value.values(), strict=True)]
+        return {"of": "dict", "entries": entries}
+    if isinstance(value, (list, tuple)):
+        return [_branch(one, parts, level + 1) for one in value]
+    return _branch(plain(value), parts, level + 1)
 
 
 def _readable(value: Any) -> str:
@@ -252,7 +298,28 @@ def _readable(value: Any) -> str:
 
     if type(value) is int and value.bit_length() > _MOST_BITS:  # Python writes no more digits of it, but any in base 16
         return f"a number of {value.bit_length():,} bits: {value:#x}"
-    return pprint.pformat(value, width=100, sort_dicts=False) if isinstance(value, (dict, list)) else repr(value)
+    try:
+        return pprint.pformat(value, width=100, sort_dicts=False) if isinstance(value, (dict, list)) else repr(value)
+    except (ValueError, RecursionError) as error:  # a number of too many digits within it, or too deep for Python
+        if not _is_python_at_its_limit(error):
+            raise
+        return _in_parts(value)
+
+
+def _is_python_at_its_limit(error: Exception) -> bool:
+    """Whether Python does not write a value, rather than the value's own type."""
+    return isinstance(error, RecursionError) or "integer string conversion" in str(error)
+
+
+def _in_parts(value: Any) -> str:
+    """A value as far as it can be written: of each part some entries, and what is too deep not at all."""
+    import reprlib
+
+    parts = reprlib.Repr()
+    parts.maxlevel, parts.maxstring, parts.maxother, parts.maxlong = _LEVELS, _CELL_CHARACTERS, _CELL_CHARACTERS, 80
+    parts.maxlist = parts.maxtuple = parts.maxdict = parts.maxset = parts.maxfrozenset = _ROWS
+    parts.repr_int = lambda x, level: _readable(x)[:_CELL_CHARACTERS]  # type: ignore[method-assign]  # noqa: ARG005
+    return parts.repr(value)
 
 
 def _as_pandas(value: Any) -> Any:
@@ -275,7 +342,8 @@ def _table_of(frame: Any) -> Preview:
         drawing = drawing_of(shapes_of(placed.geometry), geographic=geographic)
     rows, columns = len(frame), len(frame.columns)
     size = f"{rows:,} {'row' if rows == 1 else 'rows'} × {columns:,} {'column' if columns == 1 else 'columns'}"
-    shown = f", the first {len(head):,} shown" if rows > len(head) else ""
+    cut = [f"{_ROWS} rows"] * (rows > len(head)) + [f"{_COLUMNS} columns"] * (columns > len(head.columns))
+    shown = f", the first {' and '.join(cut)} shown" if cut else ""
     cells = zip(head.index, head.itertuples(index=False), strict=True)
     return Preview(
         size + shown,
@@ -289,8 +357,18 @@ def _table_of(frame: Any) -> Preview:
 
 def _cell(value: Any) -> str:
     """A value in full: numbers with all their digits."""
-    text = repr(value) if type(value) is float else str(value)
+    text = as_text(value)
     return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"
+
+
+def as_text(value: Any) -> str:
+    """A value as a cell has it, also where Python itself would not write it."""
+    try:
+        return repr(value) if type(value) is float else str(value)
+    except (ValueError, RecursionError) as error:
+        if not _is_python_at_its_limit(error):
+            raise
+        return _readable(value)
 
 
 def _numbers(column: Any) -> tuple[float | None, ...] | None:
@@ -325,7 +403,8 @@ def _records(value: list[Any]) -> Preview | None:
     if not value or not all(isinstance(one, dict) for one in value):
         return None
     head = value[:_ROWS]
-    names = list(dict.fromkeys(str(name) for one in head for name in one))[:_COLUMNS]
+    every = list(dict.fromkeys(str(name) for one in head for name in one))
+    names = every[:_COLUMNS]
     rows = [{str(name): cell for name, cell in one.items()} for one in head]
     columns = [[row.get(name) for row in rows] for name in names]
     numbers = [
@@ -333,6 +412,7 @@ def _records(value: list[Any]) -> Preview | None:
         for column in columns
     ]
     shown = f", the first {len(head):,} shown" if len(value) > len(head) else ""
+    shown += f", of each the first {len(names):,} of {len(every):,} names" if len(every) > len(names) else ""
     return Preview(
         f"list of {len(value):,} dicts{shown}",
         ("", *names),

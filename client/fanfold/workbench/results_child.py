@@ -16,7 +16,7 @@ from fanfold.engines.base import engine_for
 from fanfold.job.results import Contents
 from fanfold.workbench.asked_process import answer
 from fanfold.workbench.downloads import write_download
-from fanfold.workbench.job.collected import CollectedJobs, TableColumn
+from fanfold.workbench.job.collected import CELLS_IN_SHORT, CollectedJobs, TableColumn
 from fanfold.workbench.previews import MOST_BYTES, Preview, in_short, look_at, picture_in, seen_of
 
 #: So many viewers are answered side by side: one who has a large job read holds up no other.
@@ -52,9 +52,9 @@ def read_page(job_id: str, engine: str, version: int, part: tuple[int, int], ord
 
 
 def read_row(job_id: str, engine: str, version: int, row: int) -> dict[str, Any]:
-    """One row; empty where there is none."""
+    """The first cells of one row; empty where there is none."""
     found = _collected.of(job_id, engine, version)
-    return found.row(row) if 0 <= row < len(found.frame) else {}
+    return next(iter(found.rows([row], (0, CELLS_IN_SHORT))), {}) if 0 <= row < len(found.frame) else {}
 
 
 def read_shapes(job_id: str, engine: str, version: int) -> bytes:

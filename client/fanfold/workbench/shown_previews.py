@@ -64,6 +64,7 @@ def _table(seen: Preview) -> None:
 def _column(number: int, name: str, seen: Preview) -> dict[str, Any]:
     """A column of a table; numbers stand on the right and are sorted as numbers, which their text is not."""
     column = {"field": f"c{number}", "headerName": name, "minWidth": 90, "flex": 1, "sortable": True}
+    column |= {"tooltipField": f"c{number}", "headerTooltip": name}
     if number == 0:
         column = dict(_INDEX)
     if number < len(seen.numbers) and seen.numbers[number] is not None:

@@ -17,6 +17,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import GOOD
 from fanfold.errors import InputError
 from fanfold.job.export import without_index
+from fanfold.workbench.previews import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,10 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
 }
 _COLOURS = 256
+#: Cells of a row that are told of a shape on the map.
+CELLS_IN_SHORT = 12
+#: Whole numbers from here on are not all numbers of JavaScript: they are sent as text.
+_EXACT = 2**53
 
 
 class TableColumn(NamedTuple):
@@ -61,16 +66,23 @@ class Collected:
         self._lock = threading.Lock()
         self._ordered: tuple[tuple[object, ...], Any] = ((), None)
 
-    def page(self, part: tuple[int, int], *, sort: str, descending: bool, words: str) -> dict[str, Any]:
-        """Some rows in some order, and how many there are that fit the words. Raises `InputError` for a bad filter."""
-        places = self._places(sort, descending, words)
-        rows = [self.row(int(place)) for place in places[slice(*part)]]
-        return {"rows": rows, "count": len(places)}
+    def page(
+        self, part: tuple[int, int], *, sort: str, descending: bool, words: str, columns: tuple[int, int]
+    ) -> dict[str, Any]:
+        """Some rows in some order, of those columns, and how many there are that fit the words.
 
-    def row(self, place: int) -> dict[str, Any]:
-        """One row, its cells by the number of their column."""
-        cells = self.frame.iloc[[place]]
-        return {"row": place, **{f"c{n}": _cell(cells.iat[0, n]) for n in range(len(self.columns))}}
+        Raises `InputError` for a bad filter.
+        """
+        places = self._places(sort, descending, words)
+        return {"rows": self.rows(places[slice(*part)], columns), "count": len(places)}
+
+    def rows(self, places: Any, columns: tuple[int, int]) -> list[dict[str, Any]]:
+        """These rows, the cells of those columns by the column's number."""
+        rows: list[dict[str, Any]] = [{"row": int(place)} for place in places]
+        for n in range(columns[0], min(columns[1], len(self.columns))):
+            for row, value in zip(rows, self.frame.iloc[:, n].take(places), strict=True):
+                row[f"c{n}"] = _cell(value)
+        return rows
 
     def _places(self, sort: str, descending: bool, words: str) -> Any:
         """The rows' places; the last answer is kept, for a table is read page by page."""
@@ -117,10 +129,11 @@ class Collected:
         if not 0 <= number < len(self.columns) or self.columns[number].kind == "shape":
             return places[::-1] if descending else places
         column = self.frame.iloc[:, number].take(places).reset_index(drop=True)
-        if self.columns[number].kind != "number" and column.dtype == object:
-            column = column.astype(str)
-        order = column.sort_values(ascending=not descending, kind="stable", na_position="last").index.to_numpy()
-        return places[order]
+        try:
+            column = column.sort_values(ascending=not descending, kind="stable", na_position="last")
+        except TypeError:  # of several kinds, which have no order
+            column = column.astype(str).sort_values(ascending=not descending, kind="stable")
+        return places[column.index.to_numpy()]
 
     # --- the map ---------------------------------------------------------------------------------------------------
 
@@ -222,14 +235,14 @@ def _cell(value: Any) -> Any:
     """A cell as a browser shows it: numbers as they are, all else as text in short."""
     if isinstance(value, bool):
         return str(value)
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+    if (isinstance(value, int) and abs(value) < _EXACT) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return _cell(value.item())
     if hasattr(value, "geom_type"):
         return str(value.geom_type)
     try:
-        text = value if isinstance(value, str) else repr(value) if isinstance(value, (dict, list)) else str(value)
+        text = value if isinstance(value, str) else as_text(value)
     except Exception as error:  # noqa: BLE001  the user's own types, and what they do when they are looked at
         text = f"{type(value).__name__} ({type(error).__name__})"
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
@@ -239,7 +252,8 @@ def _as_numbers(geometries: Any, *, geographic: bool) -> bytes:
     import numpy as np
     import shapely
 
-    rows = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))
+    there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+    rows = np.flatnonzero(there & np.isfinite(shapely.bounds(geometries)).all(axis=1))
     shapes = geometries[rows]
     if not len(shapes):
         raise InputError("These results have no shapes.", next_step="return a GeoDataFrame.")
@@ -260,6 +274,7 @@ def _as_numbers(geometries: Any, *, geographic: bool) -> bytes:
         "height": float(bounds[3] - bounds[1]),
         "geographic": geographic,
         "left_out": max(0, count - len(corners)),
+        "nowhere": int(there.sum()) - len(rows),
     }
     head = json.dumps(header).encode()
     head += b" " * (-(len(head) + 1) % 4) + b"\n"  # what follows begins at a multiple of four

@@ -12,7 +12,7 @@ from nicegui import app, ui
 
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
-from fanfold.workbench.job.collected import TableColumn, check_ended
+from fanfold.workbench.job.collected import CELLS_IN_SHORT, TableColumn, check_ended
 from fanfold.workbench.job.gallery import Gallery
 from fanfold.workbench.layout import choice, element, field, script, set_text, show, text
 
@@ -35,10 +35,17 @@ def add_result_routes(followed_jobs: FollowedJobs) -> None:
 
     @app.get("/job/{job_id}/table.json")
     async def table(
-        job_id: str, start: int = 0, stop: int = 100, sort: str = "", order: str = "asc", words: str = ""
+        job_id: str,
+        start: int = 0,
+        stop: int = 100,
+        sort: str = "",
+        order: str = "asc",
+        words: str = "",
+        first: int = 0,
     ) -> Any:
         part = (max(0, start), min(stop, start + _MOST_ROWS))
-        kept = {"sort": sort, "descending": order == "desc", "words": words}
+        columns = (max(0, first), max(0, first) + _SHOWN_COLUMNS)
+        kept = {"sort": sort, "descending": order == "desc", "words": words, "columns": columns}
         return Response(await asked(job_id, "read_page", part, kept), media_type="application/json")
 
     @app.get("/job/{job_id}/table/{row}.json")
@@ -69,6 +76,8 @@ class ResultsPanel:
         self._version = -1
         self._columns: list[TableColumn] = []
         self._rows, self._trouble, self._is_new = 0, "", False
+        #: The first column that is shown, and the words that rows are filtered by.
+        self._first, self._words = 0, ""
         self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
         self._box = element("div", "ff-stack")
         self._gallery = Gallery(followed)
@@ -106,17 +115,37 @@ class ResultsPanel:
             self._build_map()
         with element("section", "ff-card").props('aria-label="Table of results"'):
             rows = f"{self._rows:,} {'row' if self._rows == 1 else 'rows'}"
-            cut = f", the first {_SHOWN_COLUMNS}" if len(self._columns) > _SHOWN_COLUMNS else ""
             with element("div", "ff-row"):
                 field("Filter", on_change=self._filter, placeholder=_FILTER, type="search").classes("ff-long")
-                words = text(f"{rows} × {len(self._columns):,} columns{cut}", "ff-muted ff-small ff-spread", "span")
+                if len(self._columns) > _SHOWN_COLUMNS:
+                    choice("Columns", self._stretches(), value="0", on_change=self._choose_columns)
+                words = text(f"{rows} × {len(self._columns):,} columns", "ff-muted ff-small ff-spread", "span")
                 words.props("id=ff-result-count role=status")
+            self._first, self._words = 0, ""
             self._grid = ui.aggrid(self._options(), auto_size_columns=False)
             self._grid.classes("ff-grid").style("height: 460px")
 
+    def _stretches(self) -> dict[str, str]:
+        """The columns that can be shown together, by the first of them: a browser has no room for thousands."""
+        last = len(self._columns)
+        return {
+            str(first): f"{first + 1:,} to {min(first + _SHOWN_COLUMNS, last):,} of {last:,}"
+            for first in range(0, last, _SHOWN_COLUMNS)
+        }
+
+    def _choose_columns(self, first: str) -> None:
+        if first in self._stretches():
+            self._first = int(first)
+            self._grid.run_grid_method("updateGridOptions", {"columnDefs": self._shown_columns()})
+            self._filter(self._words)
+
+    def _shown_columns(self) -> list[dict[str, Any]]:
+        shown = self._columns[self._first : self._first + _SHOWN_COLUMNS]
+        return [_column_of(n, column) for n, column in enumerate(shown, self._first)]
+
     def _options(self) -> dict[str, Any]:
         return {
-            "columnDefs": [_column_of(n, column) for n, column in enumerate(self._columns[:_SHOWN_COLUMNS])],
+            "columnDefs": self._shown_columns(),
             "defaultColDef": {"resizable": True, "suppressMovable": True, "suppressHeaderMenuButton": True},
             "rowModelType": "infinite",
             "cacheBlockSize": 200,
@@ -129,9 +158,10 @@ class ResultsPanel:
 
     def _source(self, words: str) -> str:
         given = json.dumps(words).replace("</", "<\\/")
-        return f"window.ff.results.source('/job/{self._followed.job.id}/table.json', {given})"
+        return f"window.ff.results.source('/job/{self._followed.job.id}/table.json', {given}, {self._first})"
 
     def _filter(self, words: str) -> None:
+        self._words = words
         ui.run_javascript(f"getElement({self._grid.id}).api.setGridOption('datasource', {self._source(words)})")
 
     def _build_map(self) -> None:
@@ -145,7 +175,9 @@ class ResultsPanel:
                 element("canvas").props('id=ff-map tabindex=0 role=img aria-label="Map of all results"')
                 text("", "ff-tip ff-hidden").props("id=ff-map-tip")
             text("Reading the shapes …", "ff-muted ff-small").props("id=ff-map-words role=status")
-        script("results.open", f"/job/{self._followed.job.id}", [column.name for column in self._columns])
+        script(
+            "results.open", f"/job/{self._followed.job.id}", [column.name for column in self._columns[:CELLS_IN_SHORT]]
+        )
 
 
 #: A time is told to the second, in so many pixels.

@@ -250,15 +250,16 @@ window.ff = (() => {
   };
   // A value that holds others: each level is made when it is opened, so that a large one costs nothing.
   const most = 200;
-  const leaf = (value) => made("span", "ff-" + (value === null ? "null" : typeof value), typeof value === "string" ? JSON.stringify(value) : String(value));
+  const leaf = (value) => (value?.of ? made("span", value.of === "number" ? "ff-number" : "ff-muted", value.text)
+    : made("span", "ff-" + (value === null ? "null" : typeof value), typeof value === "string" ? JSON.stringify(value) : String(value)));
   const branch = (name, value, open) => {
-    if (value === null || typeof value !== "object") {
+    if (value === null || typeof value !== "object" || value.text !== undefined) {
       const row = made("div", "ff-leaf");
       if (name !== "") row.append(made("span", "ff-key", name + ": "));
       row.append(leaf(value));
       return row;
     }
-    const entries = Object.entries(value), details = made("details"), summary = made("summary");
+    const entries = Array.isArray(value) ? Object.entries(value) : value.entries, details = made("details"), summary = made("summary");
     if (name !== "") summary.append(made("span", "ff-key", name + ": "));
     const count = number(entries.length);
     summary.append(made("span", "ff-muted", Array.isArray(value) ? "[" + count + "]" : "{" + count + "}"));

@@ -2,12 +2,12 @@
 window.ff.results = (() => {
   // An answer to an older question may come later than the newest's: its count is no longer true.
   let newest = 0;
-  const source = (path, words) => {
+  const source = (path, words, first) => {
     const mine = ++newest;
     const tell = (text) => { const told = document.getElementById("ff-result-count"); if (told && mine === newest) told.textContent = text; };
     const getRows = (params) => {
       const sort = params.sortModel[0] || { colId: "", sort: "asc" };
-      const query = new URLSearchParams({ start: params.startRow, stop: params.endRow, sort: sort.colId, order: sort.sort, words });
+      const query = new URLSearchParams({ start: params.startRow, stop: params.endRow, sort: sort.colId, order: sort.sort, words, first });
       fetch(path + "?" + query).then(async (r) => {
         const answer = await r.json();
         if (!r.ok) throw new Error(answer.detail || r.status);
@@ -41,7 +41,7 @@ window.ff.results = (() => {
       if (head.geographic) state.shapes.wide = Math.max(0.05, Math.cos(((head.y + head.height / 2) * Math.PI) / 180));
       state.shapes.index = indexOf(state.shapes);
       const left = head.left_out ? ", " + ff.number(head.left_out) + " corners left out that lie closer than a screen shows" : "";
-      say("ff-map-words", ff.number(head.shapes) + (head.shapes === 1 ? " shape" : " shapes") + left);
+      say("ff-map-words", ff.number(head.shapes) + (head.shapes === 1 ? " shape" : " shapes") + left + (head.nowhere ? ", " + ff.number(head.nowhere) + " without a place (NaN or infinite)" : ""));
       listen();
       whole();
     } catch (error) { say("ff-map-words", error.message); }
@@ -252,7 +252,7 @@ window.ff.results = (() => {
     if (row < 0) { tip.classList.add("ff-hidden"); return; }
     const answer = await fetch(state.path + "/table/" + row + ".json").then((r) => r.json()).catch(() => null);
     if (row !== pointed || !answer) return;
-    tip.replaceChildren(...state.names.slice(0, 12).map((name, n) => ff.made("div", "", name + ": " + (answer["c" + n] ?? ""))));
+    tip.replaceChildren(...state.names.map((name, n) => ff.made("div", "", name + ": " + (answer["c" + n] ?? ""))));
     tip.classList.remove("ff-hidden");
   };
   const listen = () => {
