@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.errors import InputError
-from fanfold.job.written import written_whole
+from fanfold.job.written import write_page, written_whole
 
 
 def write_file(place, *, broken_by=None):
@@ -37,3 +37,7 @@ def test_a_folder_takes_the_place_of_an_empty_one_and_of_no_other(tmp_path):
     with pytest.raises(InputError, match="bundle cannot be written: Directory not empty"):
         write_folder(place)
     assert [file.name for file in tmp_path.rglob("*")] == ["bundle", "part"]
+
+
+def test_a_page_about_a_text_that_is_no_unicode_has_it_written_out(tmp_path):
+    assert write_page(tmp_path / "page.html", "<p>\ud800 é</p>").read_bytes() == "<p>\\ud800 é</p>".encode()

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import resource
 import threading
-from pathlib import Path
 
+import pytest
+
+from fanfold.errors import InputError
+from fanfold.workbench.editor import udf_source
 from fanfold.workbench.editor.udf_source import UdfFile
 
 
 def test_a_look_at_a_file_that_is_being_saved_does_not_see_half_of_it(tmp_path, monkeypatch):
     (tmp_path / "udf.py").write_text("x = 1\n")
     file = UdfFile(tmp_path, "udf.py")
-    is_empty, goes_on, write = threading.Event(), threading.Event(), Path.write_text
+    is_empty, goes_on, write = threading.Event(), threading.Event(), udf_source._write_over
 
-    def slowly(path, text, **how):
-        write(path, "", **how)
+    def slowly(opened, data):
+        write(opened, b"")
         is_empty.set()
         goes_on.wait(60)
-        return write(path, text, **how)
+        write(opened, data)
 
-    monkeypatch.setattr(Path, "write_text", slowly)
+    monkeypatch.setattr(udf_source, "_write_over", slowly)
     seen = []
     saves = threading.Thread(target=file.save, args=("x = 2\n",))
     looks = threading.Thread(target=lambda: seen.append(file.changed_on_disk()))
@@ -31,3 +35,36 @@ def test_a_look_at_a_file_that_is_being_saved_does_not_see_half_of_it(tmp_path, 
     saves.join(60)
     looks.join(60)
     assert seen == [None]
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "udf.py").write_text("x = 1\n")
+    return UdfFile(tmp_path, "udf.py")
+
+
+def test_a_text_that_cannot_be_written_leaves_the_file_as_it_was_and_says_why(file):
+    with pytest.raises(InputError, match="half of a character in line 2"):
+        file.save("x = 2\ny = '\ud800'\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a disk that is full
+    try:
+        with pytest.raises(InputError, match=r"udf\.py cannot be saved: File too large"):
+            file.save("x = 2\n" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.path.read_text() == "x = 1\n"
+    assert file.save("x = 2\n")
+    assert file.path.read_text() == "x = 2\n"
+
+
+def test_a_file_that_is_gone_meanwhile_is_told_and_what_it_is_a_link_to_is_written(file, tmp_path):
+    real = tmp_path / "real.txt"
+    file.path.rename(real)
+    file.path.symlink_to(real)
+    file.save("x = 2\n")
+    assert file.path.is_symlink()
+    assert real.read_text() == "x = 2\n"
+    real.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        file.save("x = 3\n")

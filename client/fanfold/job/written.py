@@ -41,9 +41,13 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_page(path: Path, html: str) -> Path:
-    """Write a page for a browser and return its path. Raises `InputError` where it cannot be written."""
+    """Write a page for a browser and return its path. Raises `InputError` where it cannot be written.
+
+    Of what runs say, what is no Unicode is written out: half of a surrogate pair, as names of files have it.
+    """
+    page = html.encode("utf-8", "backslashreplace")  # before the file is opened, which empties it
     try:
-        path.write_text(html, encoding="utf-8")
+        path.write_bytes(page)
     except OSError as error:
         raise _cannot_be_written(path, error) from error
     return path

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,35 @@ class UdfFile:
         self.text = self._read()
 
     def save(self, text: str) -> bool:
-        """Write another text; False where it is the same. Raises `InputError` where the file has changed meanwhile."""
+        """Write another text; False where it is the same.
+
+        Raises `InputError` where the file has changed meanwhile, or cannot be written: then it is as it was.
+        """
         with self._lock:
             if self._read() != self.text:
                 raise InputError(f"{self.name} has been changed elsewhere.", next_step="choose which text to keep.")
             if text == self.text:
                 return False
-            self.path.write_text(text, encoding="utf-8", newline="")
+            self._write(text)
             self.text = text
             self._stamp = self._stamp_now()
             return True
+
+    def _write(self, text: str) -> None:
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            line = text.count("\n", 0, error.start) + 1
+            raise InputError(
+                f"{self.name} has half of a character in line {line}.", next_step="write that character anew."
+            ) from None
+        try:
+            _replace(self.path, data)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(
+                f"{self.name} cannot be saved: {reason}.", next_step="look at the file's folder."
+            ) from error
 
     def changed_on_disk(self) -> str | None:
         """The text that the disk holds, where it is another than `text`; None where it is the same.
@@ -106,9 +126,28 @@ class UdfFile:
             raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
 
 
+def _replace(path: Path, data: bytes) -> None:
+    """Put another content into a file, which stays the same one; where that fails, as on a full disk, the old one."""
+    with path.open("r+b", buffering=0) as file:
+        before = file.read()
+        try:
+            _write_over(file, data)
+        except OSError:
+            _write_over(file, before)  # the room that it had is still its own
+            raise
+
+
+def _write_over(file: FileIO, data: bytes) -> None:
+    file.seek(0)
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+    file.truncate()
+
+
 def digest(text: str) -> str:
     """What names a text: a draft says by it which text it was typed over, an order which text is to run."""
-    return sha256(text.encode()).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_file(folder: Path, name: str) -> str:
