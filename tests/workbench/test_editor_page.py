@@ -20,6 +20,7 @@ def test_a_run_takes_the_forms_values_and_shows_output_and_result(bench, picture
     result = page.get_by_label("Result", exact=True)
     expect(result).to_contain_text("4 rows × 3 columns")
     expect(result.locator('.ag-row[row-index="3"] [col-id="c3"]')).to_have_text("h")
+    expect(page.get_by_label("Output")).to_be_in_viewport()  # below the editor, which made room for it
     picture(page, "workbench")
 
 

@@ -39,7 +39,7 @@ _COLUMNS: list[dict[str, Any]] = [
         ":valueFormatter": "p => window.ff.mib(p.value)",
         **_WIDE,
     },
-    {"field": "attempt", "headerName": "Attempt", "width": 95, "type": "rightAligned", **_WIDE},
+    {"field": "attempt", "headerName": "Attempt", "width": 110, "type": "rightAligned", **_WIDE},
     {"field": "result", "headerName": "Result", "flex": 1, "minWidth": 170, "sortable": False, **_WIDE},
 ]
 

@@ -283,10 +283,12 @@ window.ff.editor = (() => {
     }, 50);
     return { dark: document.body.classList.contains("body--dark"), last: localStorage.getItem("fanfold-last") || "" };
   };
+  // On a narrow screen what a run gives stands below the form: it comes in sight when something is begun.
+  const showOutcome = () => { if (innerWidth <= 1100) document.querySelector(".ff-outcome")?.scrollIntoView({ block: "start" }); };
   const isSave = (e) => (e.ctrlKey || e.metaKey) && !e.shiftKey && e.key.toLowerCase() === "s";
   const key = (e) => {
     if (e.shiftKey && e.key === "Enter") { followDefault(document.activeElement); return "run"; }
     return isSave(e) ? "save" : "";
   };
-  return { leave, restored, opened, saved, changed, replace, shown, text: textNow, setForm, address, fillInputs, sendInputs, goTo, mark, start, key };
+  return { leave, restored, opened, saved, changed, replace, shown, text: textNow, setForm, address, fillInputs, sendInputs, goTo, mark, showOutcome, start, key };
 })();

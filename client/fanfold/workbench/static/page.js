@@ -52,7 +52,9 @@ window.ff = (() => {
       part.style.width = (100 * count) / Math.max(1, row.runs) + "%";
       bar.append(part);
     }
-    cell.append(bar, made("span", "ff-amount", number(row.ended) + "/" + number(row.runs)));
+    const all = number(row.ended) + "/" + number(row.runs), short = Math.floor((1000 * row.ended) / Math.max(1, row.runs)) / 10 + "%";
+    cell.append(bar, made("span", "ff-amount", row.runs < 10000 ? all : short));  // there is no room for more digits
+    cell.title = all;
     return cell;
   };
   const failures = (p) => made("span", p.value ? "ff-failed" : "ff-muted", p.value === undefined ? "" : number(p.value));
