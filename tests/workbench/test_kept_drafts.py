@@ -11,7 +11,7 @@ from fanfold.errors import ConfigurationError, InputError
 from fanfold.workbench.editor import drafts as module
 from fanfold.workbench.editor.drafts import Drafts
 from fanfold.workbench.remembered import Remembered
-from fanfold.workbench.server import listen
+from fanfold.workbench.server import listen, remember_port
 
 
 def about(name="/udfs/a.py#one", at=1.0, base="b"):
@@ -99,3 +99,10 @@ def test_a_port_is_the_servers_own_from_the_moment_that_it_is_chosen():
             assert other.getsockname()[1] != port
     with listen(None, remembered=port) as again:
         assert again.getsockname()[1] == port
+
+
+def test_the_port_that_was_asked_for_or_found_first_is_remembered_and_one_that_had_to_be_free_is_not(tmp_path):
+    remembered = Remembered(tmp_path, tmp_path)
+    for asked, bound, then in ((0, 5001, None), (None, 5002, 5002), (None, 5003, 5002), (5004, 5004, 5004)):
+        remember_port(remembered, asked, bound)
+        assert remembered.get("port") == then

@@ -66,7 +66,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     remembered = Remembered(home, folder)
     listening = listen(port, remembered.get("port"))
     bound = listening.getsockname()[1]
-    remembered.put("port", bound)
+    remember_port(remembered, port, bound)
     admission = Pass(bound, cookie_secret(home))
     followed_jobs = FollowedJobs(engine)
     table = JobsTable(engine)
@@ -180,6 +180,15 @@ def listen(asked: int | None, remembered: object = None) -> socket.socket:
     raise ConfigurationError(
         f"Port {asked} on {_HOST} is taken.", next_step="give another with --port, or leave it out."
     )
+
+
+def remember_port(remembered: Remembered, asked: int | None, bound: int) -> None:
+    """Have the next start of this folder's Workbench take the same port: but for one that only had to be free.
+
+    Nor is that one forgotten which another Workbench of the same folder has just now.
+    """
+    if asked or (asked is None and remembered.get("port") is None):
+        remembered.put("port", bound)
 
 
 def serve_on(listening: socket.socket) -> None:
