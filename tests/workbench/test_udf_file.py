@@ -68,3 +68,22 @@ def test_a_file_that_is_gone_meanwhile_is_told_and_what_it_is_a_link_to_is_writt
     real.unlink()
     with pytest.raises(InputError, match="cannot be read"):
         file.save("x = 3\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"\xef\xbb\xbfx = 1\r\ny = 2\r\n", b"\xef\xbb\xbfx = 2\r\ny = 2\r\n"),  # as Windows writes it
+        (b"x = 1\r\ny = 2\r\n", b"x = 2\r\ny = 2\r\n"),
+        (b"x = 1\ny = 2\r\n", b"x = 2\ny = 2\n"),  # each line in its own way: the file gets one
+    ],
+)
+def test_a_saved_file_begins_and_its_lines_end_as_before(tmp_path, before, after):
+    path = tmp_path / "udf.py"
+    path.write_bytes(before)
+    file = UdfFile(tmp_path, "udf.py")
+    assert file.text == "x = 1\ny = 2\n"
+    assert file.save("x = 2\ny = 2\n")
+    assert path.read_bytes() == after
+    assert UdfFile(tmp_path, "udf.py").text == file.text
+    assert file.changed_on_disk() is None

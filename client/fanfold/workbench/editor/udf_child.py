@@ -60,10 +60,9 @@ def _as_udf(function: Any) -> Any:
 
 def _check_text(order: dict[str, Any]) -> None:
     """Run nothing but what the page shows: the file may have been written since it was read."""
-    from hashlib import sha256
+    from fanfold.workbench.editor.udf_source import as_in_the_editor, digest
 
-    text = Path(order["file"]).read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
-    if sha256(text.encode()).hexdigest() != order["digest"]:
+    if digest(as_in_the_editor(Path(order["file"]).read_bytes(), "replace")) != order["digest"]:
         raise InputError(f"{order['file']} has just been changed on disk.", next_step="run it again.")
 
 

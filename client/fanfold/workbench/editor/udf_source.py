@@ -9,6 +9,7 @@ import ast
 import os
 import re
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from io import FileIO
@@ -54,6 +55,8 @@ class UdfFile:
         #: A look that comes while it is written must not see half of it.
         self._lock = threading.Lock()
         self._stamp = self._stamp_now()
+        #: What the file begins with and how its lines end, where that is not as in the editor.
+        self._begin, self._ends = b"", "\n"
         self.text = self._read()
 
     def save(self, text: str) -> bool:
@@ -73,7 +76,7 @@ class UdfFile:
 
     def _write(self, text: str) -> None:
         try:
-            data = text.encode("utf-8")
+            data = self._begin + text.replace("\n", self._ends).encode("utf-8")
         except UnicodeEncodeError as error:
             line = text.count("\n", 0, error.start) + 1
             raise InputError(
@@ -121,9 +124,21 @@ class UdfFile:
 
     def _read(self) -> str:
         try:
-            return self.path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+            data = self.path.read_bytes()
+            text = as_in_the_editor(data)
         except (OSError, UnicodeError) as error:
             raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
+        self._begin = BOM_UTF8 if data.startswith(BOM_UTF8) else b""
+        self._ends = "\r\n" if b"\r\n" in data and data.count(b"\r\n") == data.count(b"\n") else "\n"
+        return text
+
+
+def as_in_the_editor(data: bytes, errors: str = "strict") -> str:
+    """The text of a file: its lines end in one way, and the mark that Windows puts before it is none of its characters.
+
+    Raises `UnicodeError` for other bytes than UTF-8's, unless `errors` says otherwise.
+    """
+    return data.decode("utf-8-sig", errors).replace("\r\n", "\n")
 
 
 def _replace(path: Path, data: bytes) -> None:
