@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from fanfold.workbench import job_log
-from fanfold.workbench.job_log import JobLog
+from fanfold.workbench.job_log import JobLog, cut, last_of
 
 
 @pytest.fixture
@@ -139,3 +139,17 @@ def test_words_are_found_whatever_their_case_in_every_alphabet(log, words, run):
     assert len(same) in (1, 2)
     assert log.next_hit(words, -1, run) == (same[0], len(same), True)
     assert log.next_hit(words, same[0], run) == (same[-1], len(same), True)
+
+
+def test_of_long_lines_as_much_is_shown_as_a_page_has_room_for(log):
+    log.add([(0, 0, 0.0, "".join(f"{n} {'x' * 9_000}\n" for n in range(200)))])
+    lines = log.lines(0, 200)
+    shown = cut(lines, 100_000)
+    assert [line.text[:3].strip() for line in shown] == [line.text[:3].strip() for line in lines]
+    assert sum(len(line.text) for line in shown) < 120_000
+    assert shown[0].text.endswith("x … (cut here; Download has it whole)")
+    assert cut(lines, 10_000_000) == lines
+    assert last_of(lines, 20_000) == lines[-2:]
+    assert last_of(lines, 1) == lines[-1:]
+    assert last_of(lines, 10_000_000) == lines
+    assert last_of([], 1) == []

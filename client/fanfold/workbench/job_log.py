@@ -38,6 +38,9 @@ LEVELS = ("", "warning", "error")
 _ERROR_LEVEL = 2
 #: Characters of a line that are shown; the search and the download have all.
 _SHOWN = 10_000
+#: Characters of each line that are shown also where thousands of long ones are asked for together.
+_LEAST_SHOWN = 200
+_CUT = " … (cut here; Download has it whole)"
 _MOST_IN_4_BYTES = 1 << 32
 #: Bytes of lines that are read together.
 _STRETCH_BYTES = 8 << 20
@@ -286,6 +289,23 @@ class JobLog:
             shown = f"{shown[:_SHOWN]} … ({size:,} bytes in this line)"
         level, of = LEVELS[self._levels[number]], bisect_right(self._firsts, number) - 1
         return LogLine(place, self._runs[of], self._attempts[of], self._times[of], level, shown)
+
+
+def last_of(lines: list[LogLine], characters: int) -> list[LogLine]:
+    """The last of these lines, as many as have so many characters together; the last one in any case."""
+    for place in range(len(lines) - 1, 0, -1):
+        characters -= len(lines[place].text)
+        if characters < len(lines[place - 1].text):
+            return lines[place:]
+    return lines
+
+
+def cut(lines: list[LogLine], characters: int) -> list[LogLine]:
+    """These lines with so many characters together, and some more: where they have more, the long ones are cut."""
+    if sum(len(line.text) for line in lines) <= characters:
+        return lines
+    most = max(_LEAST_SHOWN, characters // len(lines))
+    return [line if len(line.text) <= most else line._replace(text=line.text[:most] + _CUT) for line in lines]
 
 
 def _finder(words: str) -> _Find:

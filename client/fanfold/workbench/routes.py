@@ -19,10 +19,13 @@ from fanfold.core.models import BAD, Output, RunStatus
 from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import input_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
+from fanfold.workbench.job_log import cut
 from fanfold.workbench.previews import in_short, is_plain_result, is_read_in_short
 
 _MOST_ROWS = 200
 _MOST_LINES = 2_000
+#: Characters of lines that are sent together: all viewers wait while they are written as JSON.
+_MOST_CHARACTERS = 1_000_000
 #: What the table of runs may be filtered by: any, all that are bad, or one status.
 STATUSES = ("", "bad", *(status.value for status in RunStatus))
 _FORMATS = {
@@ -92,7 +95,7 @@ def add_log_routes(followed_jobs: FollowedJobs) -> None:
     async def lines(job_id: str, start: int = 0, stop: int = 500, run: int | None = None) -> Any:
         log = (await asyncio.to_thread(_job, followed_jobs, job_id)).log
         found = await asyncio.to_thread(log.lines, start, min(stop, start + _MOST_LINES), run)
-        return _json({"count": log.count(run), "lines": found})
+        return _json({"count": log.count(run), "lines": cut(found, _MOST_CHARACTERS)})
 
     @app.get("/job/{job_id}/logs/next.json")
     async def search(job_id: str, after: int = -1, run: int | None = None, words: str = "") -> Any:

@@ -14,6 +14,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job.causes import RaisingLine, raising_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.run_detail import look
+from fanfold.workbench.job_log import last_of
 from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
 from fanfold.workbench.previews import Preview
 from fanfold.workbench.shown_previews import show_preview
@@ -21,6 +22,8 @@ from fanfold.workbench.shown_previews import show_preview
 _LOOK_S = 0.3
 #: Lines of output that stand under the editor; the job's page has all.
 _LINES = 2_000
+#: Characters of them: they are sent anew with each that comes.
+_CHARACTERS = 200_000
 
 
 class Actions(NamedTuple):
@@ -122,16 +125,16 @@ class _FollowedRun:
         if (count, begun) == self._shown or not (count or begun):
             return None
         self._shown = (count, begun)
-        lines = [line.text for line in log.lines(count - _LINES, count)]
-        return _Output("\n".join([*lines, *([begun] if begun else [])]), count)
+        lines = [line.text for line in last_of(log.lines(count - _LINES, count), _CHARACTERS)]
+        return _Output("\n".join([*lines, *([begun] if begun else [])]), count, len(lines))
 
     def _show_output(self, output: _Output) -> None:
         """The last lines, and how many there are before them; the box follows them while it is scrolled to its end."""
         show(self._printed, shown=True)
         set_text(self._printed, output.text)
         script("followOutput")
-        if output.count > _LINES:
-            set_text(self._cut, f"The last {_LINES:,} of {output.count:,} lines; the job's Logs have all.")
+        if output.count > output.shown:
+            set_text(self._cut, f"The last {output.shown:,} of {output.count:,} lines; the job's Logs have all.")
             show(self._cut, shown=True)
 
     async def _cancelled(self) -> None:
@@ -152,10 +155,11 @@ class _FollowedRun:
 
 
 class _Output(NamedTuple):
-    """The last lines that a run has printed, and how many there are."""
+    """The last lines that a run has printed, how many there are, and how many of them these are."""
 
     text: str
     count: int  # type: ignore[assignment]
+    shown: int
 
 
 class _Ended(NamedTuple):

@@ -21,9 +21,12 @@ from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.run_again import run_again
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
+from fanfold.workbench.job_log import LogLine, last_of
 from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
 
 _LINES = 500
+#: Characters of them.
+_CHARACTERS = 200_000
 _STEPS = 200
 _LOOK_S = 1.0
 
@@ -77,6 +80,7 @@ class _RunPage:
         if now == self._drawn:
             return
         detail = await asyncio.to_thread(read_run, followed, index)
+        printed = await asyncio.to_thread(self._printed)
         self._drawn = now
         again = bool(detail.failure) and state.done and state.header.cancelled_at is None
         self._part(self._head, (detail.status, detail.failure, again), lambda: self._build_head(detail, again=again))
@@ -86,7 +90,7 @@ class _RunPage:
         self._part(self._gave, detail._replace(took_s=None), lambda: show_run(detail))
         self._part(self._steps, followed.step_counts[index], self._build_steps)
         show(self._steps, shown=bool(followed.step_counts[index]))
-        self._show_log()
+        self._show_log(printed, told[0])
 
     def _part(self, box: Element, says: object, build: Callable[[], object]) -> None:
         """Build a part of the page, unless it says that already."""
@@ -239,12 +243,15 @@ class _RunPage:
                 link("Search in them", f"/job/{self._followed.job.id}?tab=Logs&run={self._index}")
                 link("Download", f"/job/{self._followed.job.id}/logs.txt?run={self._index}")
 
-    def _show_log(self) -> None:
+    def _printed(self) -> list[LogLine]:
+        """The last lines, as far as there is room for them; called in a thread."""
         log, index = self._followed.log, self._index
         count = log.count(index)
-        cut = f", the last {_LINES:,} here" if count > _LINES else ""
+        return last_of(log.lines(count - _LINES, count, index), _CHARACTERS)
+
+    def _show_log(self, lines: list[LogLine], count: int) -> None:
+        cut = f", the last {len(lines):,} here" if count > len(lines) else ""
         set_text(self._count, f"{counted(count, 'line')}{cut}" if count else "It has printed nothing.")
-        lines = log.lines(count - _LINES, count, index) if count else []
         words = [f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  {line.text}" for line in lines]
         set_text(self._lines, "\n".join(words))
         for one in (self._lines, self._log_links):
