@@ -5,7 +5,7 @@ window.ff.editor = (() => {
   // the last seconds of it; IndexedDB has, and has room for long inputs.
   // Both are for the address of the page: a moment after, the server is given it as well, for a page on another port.
   const draft = { key: "", text: null, form: {}, nulls: [], udf: "", inputs: "" };
-  const prefix = "fanfold-draft:", ofServer = "/workbench/drafts", quiet = 1000, longest = 5000, onServer = new Set();
+  const prefix = "fanfold-draft:", ofServer = "/workbench/drafts", longest = 5000, onServer = new Set();
   let base = "", view = null, unsaved = false, timer = null, coming = {}, opening = null, sending = null, due = 0;
   const database = () => (opening ||= new Promise((resolve) => {
     try {
@@ -66,6 +66,7 @@ window.ff.editor = (() => {
   const sendSoon = () => {
     due ||= Date.now() + longest;
     clearTimeout(sending);
+    const quiet = draft.inputs.length > 100000 ? 1500 : 300;
     sending = setTimeout(send, Math.max(0, Math.min(quiet, due - Date.now())), false);
   };
   const found = async (path, query) => {
