@@ -230,3 +230,22 @@ def test_an_interrupt_cancels_what_its_cell_waits_for_and_the_next_cell_goes_on(
     if sys.version_info >= (3, 11):
         assert "client/fanfold" not in "".join(interrupted[-1]["traceback"])
     assert printed(after) == ["True", "True", "True"]
+
+
+def test_an_interrupt_of_an_await_cancels_its_job_which_ipykernel_alone_would_hear_of_at_its_end(kernel):
+    cells = [
+        "import fanfold, os, signal, threading, time\n"
+        "def naps(x: int): time.sleep(300)\n"
+        "def interrupts():\n"
+        "    while not any(job.running() for job in fanfold.get_jobs()):\n"
+        "        time.sleep(0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)",
+        "threading.Thread(target=interrupts).start()\nawait fanfold.run_async(naps, x=1)",
+        "print(fanfold.get_jobs(limit=1)[0].wait().counts() == {'cancelled': 1})",
+    ]
+    _, interrupted, after = kernel(*cells)
+    assert interrupted[-1]["ename"] == "CancelledError"
+    assert "is cancelled; fanfold.get_job(" in interrupted[-1]["evalue"]
+    if sys.version_info >= (3, 11):
+        assert "client/fanfold" not in "".join(interrupted[-1]["traceback"])
+    assert printed(after) == ["True"]
