@@ -770,3 +770,20 @@ def test_a_function_that_a_context_manager_decorates_goes_along(executor):
     assert executor.submit(decorated, 1).result() == (1, ["in"])
     with entered, pytest.raises(Exception, match="it has been entered"):
         executor.submit(lambda: entered).result()
+
+
+def own_pid(_):
+    return os.getpid()
+
+
+@pytest.mark.parametrize(("most", "workers"), [(2, 3), (1, 5), (None, 1)])
+def test_a_worker_is_replaced_after_as_many_calls_as_it_may_make(most, workers):
+    with fanfold.Executor(1, max_tasks_per_child=most) as executor:
+        pids = list(executor.map(own_pid, range(5)))
+    assert len(set(pids)) == workers
+
+
+@pytest.mark.parametrize(("most", "kind"), [(0, ValueError), ("2", TypeError), (True, TypeError)])
+def test_a_worker_of_no_calls_is_refused(most, kind):
+    with pytest.raises(kind, match="max_tasks_per_child must be"):
+        fanfold.Executor(1, max_tasks_per_child=most)

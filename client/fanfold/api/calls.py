@@ -77,10 +77,11 @@ class Calls:
         *,
         timeout_s: float | None = None,
         memory_mib: int | None = None,
+        calls_per_worker: int | None = None,
     ) -> None:
         self._size = size
         self._preparation = None if initializer is None else (initializer, initargs)
-        self._limits = timeout_s, memory_mib
+        self._limits = timeout_s, memory_mib, calls_per_worker
         #: How many threads BLAS and OpenMP may start in each worker; None: its share of the cores.
         self.threads: int | None = None
         #: Whether workers in which the initializer was called may be another executor's, which asks for the same call.
@@ -199,10 +200,9 @@ class Calls:
     def _opened_pool(self) -> CallPool:
         from fanfold.engines.local.call_pool import Wanted, pool_for
 
-        timeout_s, memory_mib = self._limits
         environment = tuple(sorted(self._environment()))
         preparation = b"" if self._preparation is None else self._modules.dumps(self._preparation, new_locks=True)
-        wanted = Wanted(self._size, current().home, environment, _folder(), timeout_s, memory_mib, self.threads)
+        wanted = Wanted(self._size, current().home, environment, _folder(), *self._limits, self.threads)
         is_shared = self.keeps_prepared or not preparation
         return pool_for(wanted._replace(preparation=preparation, is_shared=is_shared))
 

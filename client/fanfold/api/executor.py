@@ -46,9 +46,12 @@ class Executor(_Executor):
         cache: bool = False,
         timeout_s: float | None = None,
         memory_mib: int | None = None,
+        max_tasks_per_child: int | None = None,
         **options: Any,
     ) -> None:
         """`initializer(*initargs)` is called in each worker first; `timeout_s` and `memory_mib` limit each call.
+
+        After `max_tasks_per_child` calls a worker is replaced by a new one.
 
         Other `options` are those of `fanfold.submit`: `engine`, `instance_type`, `max_retry`, ... Raises `ValueError`
         and `TypeError` for what an executor cannot be, `InputError` and `ConfigurationError` for wrong options.
@@ -56,6 +59,7 @@ class Executor(_Executor):
         _check_workers(max_workers)
         _check_initializer(initializer, initargs)
         _check_context(mp_context)
+        _check_size("max_tasks_per_child", max_tasks_per_child)
         asked = job_options(options, cache=cache)
         engine = engine_for(asked.engine)
         self._lock = threading.Lock()
@@ -64,9 +68,10 @@ class Executor(_Executor):
         self._jobs_beside: JobCalls | None = None
         self._calls: Calls | None = None
         if asked.needs_jobs or not engine.describe().makes_calls:
-            if initializer is not None or timeout_s is not None or memory_mib is not None:
+            if any(one is not None for one in (initializer, timeout_s, memory_mib, max_tasks_per_child)):
                 raise InputError(
-                    "`initializer`, `timeout_s` and `memory_mib` are for calls in this machine's own workers.",
+                    "`initializer`, `timeout_s`, `memory_mib` and `max_tasks_per_child` are for calls in this machine's"
+                    " own workers.",
                     next_step="set the limits of a UDF that runs elsewhere with @fanfold.udf(timeout_s=...).",
                 )
             from fanfold.api.executor_jobs import JobCalls
@@ -76,7 +81,12 @@ class Executor(_Executor):
             return
         #: As in ProcessPoolExecutor: dask, for one, reads it to see how many calls to keep going.
         self._max_workers = max_workers or engine.describe().concurrency
-        self._calls = Calls(self._max_workers, initializer, initargs, timeout_s=timeout_s, memory_mib=memory_mib)
+        limits: dict[str, Any] = {
+            "timeout_s": timeout_s,
+            "memory_mib": memory_mib,
+            "calls_per_worker": max_tasks_per_child,
+        }
+        self._calls = Calls(self._max_workers, initializer, initargs, **limits)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call `fn(*args, **kwargs)` in the background.
@@ -112,8 +122,7 @@ class Executor(_Executor):
         sizes below 1.
         """
         _check_size("chunksize", chunksize)
-        if buffersize is not None:
-            _check_size("buffersize", buffersize)
+        _check_size("buffersize", buffersize)
         deadline = None if timeout is None else time.monotonic() + timeout
         inputs = zip(*iterables, strict=False)
         if chunksize > 1 and self._calls is not None:
@@ -267,6 +276,8 @@ def _check_context(context: Any) -> None:
 
 
 def _check_size(name: str, size: Any) -> None:
+    if size is None and name != "chunksize":
+        return
     if isinstance(size, bool) or not isinstance(size, int):
         raise TypeError(f"{name} must be an integer")
     if size < 1:

@@ -72,6 +72,8 @@ class Assignment(NamedTuple):
     hidden: tuple[str, ...] = ()
     #: Whether a run that comes near its limit between two steps ends there, and goes on in another try.
     goes_on_later: bool = False
+    #: After how many calls a worker is replaced by a new one; None: never for that.
+    calls_per_worker: int | None = None
     #: What opens the secrets among its arguments: in no file either, it goes to a worker with each call.
     sealing_key: bytes = b""
 
@@ -99,6 +101,7 @@ class Assignment(NamedTuple):
             "path_rules": self.path_rules,
             "known_blobs": dict(self.known_blobs),
             "go_on_later_after_s": self.timeout_s if self.goes_on_later else None,
+            "calls_per_worker": self.calls_per_worker,
             "sealed": bool(self.sealing_key),
         }
 

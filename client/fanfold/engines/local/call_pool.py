@@ -57,6 +57,8 @@ class Wanted(NamedTuple):
     folder: str
     timeout_s: float | None = None
     memory_mib: int | None = None
+    #: After how many calls a worker is replaced; None: never for that.
+    calls_per_worker: int | None = None
     #: How many threads BLAS and OpenMP may start in a worker; None: its share of the cores.
     threads: int | None = None
     #: What each worker does first, a pickled `carried.Preparation`.
@@ -166,6 +168,7 @@ class CallPool:
             timeout_s=wanted.timeout_s,
             memory_mib=wanted.memory_mib,
             threads=wanted.threads,
+            calls_per_worker=wanted.calls_per_worker,
         )
         self._feed = OpenFeed(assignment, wanted.size, self._settle)
         self._sessions: dict[tuple[tuple[str, ...], bytes | None, bytes], int] = {}

@@ -201,10 +201,19 @@ class JobContext:
         self.path_rules: list[Any] | None = facts.get("path_rules")
         #: A run that has steps ends before so many seconds are over, and goes on in another try; None: no such limit.
         self.go_on_later_after_s: float | None = facts.get("go_on_later_after_s")
+        #: How many calls this worker may make; None: any number.
+        self._calls_left: int | None = facts.get("calls_per_worker")
         self.is_sealed: bool = facts.get("sealed", False)
         self._key = b""
         if known := facts.get("known_blobs"):
             udf.blobs.known.update(known)
+
+    def wears_out(self) -> bool:
+        """Count a call that is over; whether the worker has made all that it may."""
+        if self._calls_left is None:
+            return False
+        self._calls_left -= 1
+        return self._calls_left <= 0
 
     def with_key(self, called: Called) -> Called:
         """The call without the key that came before its arguments."""

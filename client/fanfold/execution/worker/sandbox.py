@@ -236,7 +236,7 @@ class Sandbox:
         if self._puts_back:
             self._restore()
             self.tainted = self.tainted or self._leftovers.found()
-        self.tainted = self.tainted or job.fresh or spare_files.are_used
+        self.tainted = job.wears_out() or self.tainted or job.fresh or spare_files.are_used
         printed = self._log_number_if_used()  # by now: what it has left behind may have had something to say
         # Not by `round`, which takes three times as long.
         used = int(duration_s * 1e6) / 1e6, int(cpu_s * 1e6) / 1e6, int(peak_mib * 10) / 10
