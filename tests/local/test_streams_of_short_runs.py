@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 import pytest
+from typer.testing import CliRunner
 
 import fanfold
+from fanfold.cli.app import app
 from fanfold.core.models import RunRef, RunStatus, Usage
 from fanfold.engines.feed import JobFeed
 from fanfold.execution.calls import Assignment, Report
@@ -87,3 +92,36 @@ def test_after_the_last_result_a_second_job_finds_them_all_in_the_cache():
             job = fanfold.submit(doubled, inputs, collect=False)
             assert job.results() == [2 * x for x in inputs]
             assert len(list(job.state.indexes(status))) == len(inputs)
+
+
+DIES = """
+import os, signal, sys
+import fanfold
+from fanfold.cli.app import app
+
+def doubled(x: int):
+    return 2 * x
+
+job = fanfold.submit(doubled, range(20_000), collect=False)
+if sys.argv[1:]:
+    print(job.wait().counts().get("cached", 0))
+else:
+    print(job.id, flush=True)
+    for state in job.changes():
+        if sum(1 for _ in state.indexes(fanfold.core.models.RunStatus.SUCCEEDED)) > 500:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_what_a_killed_program_had_not_given_to_the_cache_yet_is_found_in_its_record(tmp_path, cleared):
+    (tmp_path / "dies.py").write_text(DIES)
+    command = [sys.executable, str(tmp_path / "dies.py")]
+    first = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert first.returncode == -signal.SIGKILL
+    if cleared:
+        assert CliRunner().invoke(app, ["cache", "clear"]).exit_code == 0
+    ended = fanfold.get_job(first.stdout.strip()).wait().counts()["succeeded"]
+    assert ended > 500
+    second = subprocess.run([*command, "again"], capture_output=True, text=True, check=True)
+    assert int(second.stdout) == (0 if cleared else ended)

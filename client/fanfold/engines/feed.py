@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -366,7 +365,7 @@ class Recorder:
     def _write(self, events: Sequence[Event], *, more_follow: bool = False) -> None:
         offers = [*self._offers, *self._offers_of(events)]
         few = len(offers) < _OFFERS and sum(entry.duration_s for entry in offers) < _OFFERED_S
-        waiting = offers if more_follow and few else []
+        waiting = offers if more_follow and few and not any(map(attrgetter("data"), finished(events))) else []
         self._stores.record(events, [] if waiting else offers)
         self._held, self._offers, self._flushed_at = [], waiting, time.monotonic()
 
@@ -386,10 +385,7 @@ class Recorder:
             return []
         if any(map(attrgetter("data"), ends)):
             return [entry for event in ends for entry in self._entries(event)]
-        keys = [self._cache_key(event.index) for event in ends]  # by columns, as nearly all results are
-        times = [event.usage.duration_s if event.usage else 0.0 for event in ends]
-        columns = keys, map(attrgetter("output"), ends), map(attrgetter("at"), ends), times, repeat(self._header.id)
-        return made_of(CacheEntry, columns, len(ends))
+        return _plain_entries(ends, self._cache_key)
 
     def _entries(self, event: Event) -> Iterator[CacheEntry]:
         """What the cache is to keep of a result: itself, and what the files were that it names (see `worker.marks`)."""
@@ -417,6 +413,25 @@ class Recorder:
                 " other job, for nobody can tell which of the two it has read. Have a run return the paths that it"
                 " writes.\n"
             )
+
+
+def _plain_entries(ends: Sequence[Event], cache_key: Callable[[int], str]) -> list[CacheEntry]:
+    """Entries of results that name no file, by columns: nearly all are such."""
+    keys = [cache_key(event.index) for event in ends]
+    times = [event.usage.duration_s if event.usage else 0.0 for event in ends]
+    columns = keys, *(map(attrgetter(name), ends) for name in ("output", "at")), times, map(attrgetter("job_id"), ends)
+    return made_of(CacheEntry, columns, len(ends))
+
+
+def last_offers(stores: Stores, header: JobHeader) -> list[CacheEntry]:
+    """What a process that was killed may have recorded of a job, and not given to the cache yet."""
+    plain: deque[Event] = deque(maxlen=_OFFERS + BATCH)
+    cursor = None
+    while (read := stores.log.read_since(header.id, cursor))[0]:
+        plain.extend(event for event in finished(read[0]) if event.status is RunStatus.SUCCEEDED and not event.data)
+        cursor = read[1]
+    ends = [event for event in plain if event.output is not None]
+    return _plain_entries(ends, Manifest(stores.objects, header.id, header.count).cache_key) if ends else []
 
 
 def finished(events: Sequence[Event]) -> list[Event]:

@@ -138,4 +138,6 @@ def forget_results_of(udf: str, stores: Stores) -> int:
                 known = list(stores.cache.lookup(list(keys), max_age_s=math.inf))
                 stores.cache.forget(known)
                 forgotten += len(known)
+            if header.flight:  # nor are they to be found in its record
+                stores.cache.leave_flight(header.flight, [header.id])
     return forgotten

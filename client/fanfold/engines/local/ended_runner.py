@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.engines.feed import last_offers
 from fanfold.engines.local.engine import start_runner, start_telling
 from fanfold.engines.local.stewarding import steward_of
 from fanfold.engines.stages import released
@@ -31,7 +32,8 @@ def take_over(engine: LocalEngine, header: JobHeader, state: JobState) -> None:
     reason = f"the process that ran it on {_host_of(state)} has ended{last_words(stores, header)}"
     error = RunError("Lost", reason, infrastructure=goes_on)
     lost = running if goes_on else [*running, *queued]
-    stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
+    offers = last_offers(stores, header) if stores.cache.is_in_flight(header.flight, header.id) else []
+    stores.record([_lost(header.id, index, state.attempt_of(index), error) for index in lost], offers)
     if goes_on:
         start_runner(stores, header, released(state))
     elif state.too_large:

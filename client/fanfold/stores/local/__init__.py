@@ -261,6 +261,13 @@ class SqliteResultCache:
             connection.execute("INSERT OR IGNORE INTO flights VALUES (?, ?)", (flight, job_id))
         return [row[0] for row in earlier if row[0] != job_id]
 
+    def is_in_flight(self, flight: str, job_id: str) -> bool:
+        """Whether the job has joined the flight, and not left it."""
+        with self._database.writing() as connection:
+            connection.execute(_FLIGHTS)
+            asked = connection.execute("SELECT 1 FROM flights WHERE flight = ? AND job_id = ?", (flight, job_id))
+            return asked.fetchone() is not None
+
     def leave_flight(self, flight: str, job_ids: Sequence[str]) -> None:
         """Tell nobody of these jobs any more."""
         with self._database.writing() as connection:
@@ -292,6 +299,9 @@ class SqliteResultCache:
             count = f"SELECT count(*) FROM cache {where} AND codec != ?"
             forgotten = connection.execute(count, (before, *(jobs or ()), RETURNED)).fetchone()[0]
             connection.execute(f"DELETE FROM cache {where}", (before, *(jobs or ())))
+            if older_than_s is None:  # nor are they to be found in the records of these jobs
+                connection.execute(_FLIGHTS)
+                connection.execute(f"DELETE FROM flights WHERE TRUE{which}", jobs or ())
         return int(forgotten), sweep(self._database, self._objects)
 
 
