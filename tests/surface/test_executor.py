@@ -712,6 +712,15 @@ def test_what_pickle_knows_by_a_name_that_this_process_alone_has_goes_along(exec
     assert executor.submit(lambda x: (twice(x), twice.known), 3).result() == (6, {3: 6})
 
 
+def test_what_pickle_knows_by_another_name_of_its_module_is_that_very_object_there(executor, tmp_path, monkeypatch):
+    text = "class Missing:\n    def __reduce__(self):\n        return 'MISSING'\n\n\nMISSING = Missing()\n"
+    (tmp_path / "with_missing.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with_missing = importlib.import_module("with_missing")
+    there = executor.submit(lambda value: (value is with_missing.MISSING, value), with_missing.MISSING).result()
+    assert there == (True, with_missing.MISSING)
+
+
 def test_a_template_of_jinja_goes_along(executor):
     pages = jinja2.Environment(loader=jinja2.DictLoader({"page": "page {{ y|twice }}"}))
     pages.filters["twice"] = lambda value: value * 2

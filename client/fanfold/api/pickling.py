@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from inspect import signature
 from logging import Logger, StreamHandler
 from pathlib import Path
-from pickle import PicklingError
+from pickle import PicklingError, whichmodule
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NewType
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -213,7 +213,9 @@ def _reduced_by_name(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
     """How to make what says a name that its reader would not find; None for all else."""
     made = obj.__reduce__()
     if type(made) is str:
-        return None if _has_a_name(obj, by_value) else without_its_name(obj, kind)
+        module = whichmodule(obj, made)
+        is_found = module != "__main__" and not by_value(module) and has_name(obj, module, made)
+        return None if is_found else without_its_name(obj, kind)
     holder = holder_of(obj, made)
     return None if holder is None or _has_a_name(holder, by_value) else without_its_name(obj, kind)
 
