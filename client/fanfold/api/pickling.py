@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from inspect import signature
 from logging import Logger, StreamHandler
 from pathlib import Path
-from pickle import PicklingError, whichmodule
+from pickle import PicklingError, whichmodule  # type: ignore[attr-defined]
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NewType
 from weakref import WeakKeyDictionary, WeakValueDictionary
