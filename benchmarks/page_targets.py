@@ -131,7 +131,7 @@ def stalls(workbench: Workbench, browser: Browser) -> Iterator[Row]:
     where = "on a core of its own" if is_apart else "beside them, for this system pins no process"
     yield _row(f"{work}, {where}", f"{worst['ms']:.0f} ms", worst["ms"], 50)
     worst = _worst_of_visits(workbench, header, pages, 5_000)
-    words = f"{work} beside them ({worst['ms']:.0f} ms by wall), without its waits for a core"
+    words = f"{work} beside them ({worst['ms']:.0f} ms by wall), without waits for a core"
     yield _row(words, f"{worst['own_ms']:.0f} ms", worst["own_ms"], 50)
 
 
