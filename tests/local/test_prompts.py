@@ -14,7 +14,7 @@ from tests import pythons
 
 ROOT = Path(__file__).parents[2]
 #: What each calls the text that was typed.
-FILES = {"plain": "<stdin>", "with colours": "<python-input-"}
+FILES = {"plain": "<stdin", "with colours": "<python-input-"}
 
 
 def kinds(version: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 
 import pytest
 
@@ -87,6 +88,8 @@ def test_little_room_is_a_warning(monkeypatch):
 
 def test_missing_packages_are_named_with_what_they_are_for(monkeypatch):
     monkeypatch.setitem(here.OPTIONAL, "no_such_package", ("charm", "luck"))
+    if sys.version_info < (3, 11):  # which has no mcp
+        monkeypatch.delitem(here.OPTIONAL, "mcp")
     missing = check("optional packages")
     assert (missing.verdict, missing.found) == ("warn", "not installed: charm for luck")
     assert missing.next_step == "pip install 'fanfold[charm]'"

@@ -21,8 +21,9 @@ from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
 from fanfold.source import jinja, type_makers
 from fanfold.source.by_holder import holder_of, without_its_name
-from fanfold.source.instances import OF_JINJA, OF_THREADS, forgets, forgotten, is_unentered
+from fanfold.source.instances import OF_JINJA, OF_THREADS, is_unentered
 from fanfold.source.modules import has_name, held_by
+from fanfold.source.reducers import forgets, forgotten
 
 
 class Notes:

@@ -89,6 +89,8 @@ def _is_large(array: Any) -> bool:
 
 
 def _npy(array: Any) -> bytes:
+    if array.dtype.metadata and not array.dtype.names:  # a note for its maker, of which older releases of numpy warn
+        array = array.view(np.dtype(array.dtype.str))
     if not _is_kept(array.dtype):
         raise CodecError(
             f"an array of dtype {array.dtype} has no codec.",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.encoded import Encoded
+from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
     from fanfold.codec.values import Tagger
@@ -114,7 +115,15 @@ def _read_fraction(pair: list[int]) -> Any:
 def _read_pattern(payload: list[Any]) -> Any:
     import re
 
-    return re.compile(*payload)
+    try:
+        return re.compile(*payload)
+    except re.error as error:
+        from fanfold.codec.state_shapes import here
+
+        raise CodecError(
+            f"The pattern {payload[0]!r} is none for {here()}: {error}.",
+            next_step="write it as both Pythons take it: newer ones refuse some of what older ones took.",
+        ) from error
 
 
 def _read_ip(payload: list[str]) -> Any:

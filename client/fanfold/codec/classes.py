@@ -109,12 +109,25 @@ def _parametrised(generic: Any, module: str, qualname: str) -> Any:
     return found[0] if len(found) == 1 else None
 
 
+#: Where all Pythons have what some of them have moved, or named anew.
+OLDER_NAMES = {
+    ("annotationlib", "ForwardRef"): ("typing", "ForwardRef"),
+    ("enum", "EnumType"): ("enum", "EnumMeta"),
+    ("re", "PatternError"): ("re", "error"),
+    **{
+        ("pathlib._local", f"{pure}{kind}Path"): ("pathlib", f"{pure}{kind}Path")
+        for pure in ("", "Pure")
+        for kind in ("", "Posix", "Windows")
+    },
+}
+
+
 def name_of(thing: Any) -> tuple[str, str] | None:
     """The module and the name at which a class or function is found again; None where that gives something else."""
     name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
     for module in (getattr(thing, "__module__", None), "builtins", "types", *_UFUNC_MODULES):
         if isinstance(module, str) and isinstance(name, str) and lookup(module, name) is thing:
-            return module, name
+            return OLDER_NAMES.get((module, name), (module, name))
     if isinstance(thing, type):  # a kind that goes by another name, as `mappingproxy` does
         return next((("types", alias) for alias, found in vars(types).items() if found is thing), None)
     return None

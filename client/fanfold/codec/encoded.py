@@ -6,8 +6,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from fanfold.codec.registry import missing, package_of
 from fanfold.contract.records import NamedTuple
-from fanfold.errors import CodecError
+from fanfold.errors import CodecError, FanfoldError
 
 _LENGTH = struct.Struct("<Q")
 
@@ -41,12 +42,21 @@ def split_parts(data: bytes) -> list[bytes]:
     return parts
 
 
+class Damaged(ValueError):
+    """The nodes are none that a writer has written."""
+
+
 def damaged(codec: str, reason: object) -> CodecError:
     """The error for bytes that `codec` cannot read."""
     return CodecError(
         f"These bytes do not decode as {codec}: {reason}.",
         next_step="the stored value is damaged or cut short: `job.verify()` names it, a new submit makes it anew.",
     )
+
+
+def unreadable(codec: str, error: Exception) -> FanfoldError:
+    """The error for bytes of which reading has failed with another one: a package is missing, or they are damaged."""
+    return missing(error) if isinstance(error, ImportError) else damaged(codec, error)
 
 
 # What to say of a value that no codec knows.
@@ -126,7 +136,7 @@ def never_encoded(annotation: Any) -> str | None:
 
 def place_of(kind: type) -> str:
     """A class as the tables here write it: its top-level package and its name."""
-    package = str(kind.__module__).partition(".")[0]
+    package = package_of(kind)
     if not package.startswith("__"):
         package = package.removeprefix("_")  # `_io`, `_duckdb`: where what is public was written
     return f"{package}.{kind.__qualname__.lstrip('_')}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec.encoded import Damaged
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
@@ -91,6 +93,62 @@ def _read(payload: list[Any]) -> BaseException:
         except AttributeError as error:
             raise ValueError(f"{name}: {error}") from error
     return value
+
+
+# Made again part by part, for one that is taken apart.
+
+
+def new_exception(kind: Any, args: Any) -> BaseException:
+    """An exception without the user's own `__new__` and `__init__`, which may take other arguments than `args` says."""
+    made: BaseException = _base_of(kind).__new__(kind, *args)
+    return made
+
+
+def exception_of(kind: Any, args: Any) -> BaseException:
+    """An exception of some arguments, without its class's `__init__`."""
+    if is_group(kind):
+        return new_exception(kind, args)
+    made = new_exception(kind, ())
+    set_args(made, args)
+    return made
+
+
+def is_group(kind: Any) -> bool:
+    """Whether only the `__new__` of a class takes what it holds."""
+    return any(each.__name__ == "BaseExceptionGroup" for each in kind.__mro__)
+
+
+def set_args(made: BaseException, args: Any) -> None:
+    """Give an exception its `args`, and what Python's own class reads from them."""
+    made.args = given = tuple(args)
+    with suppress(TypeError):  # its args, which anybody may set, are no longer those it takes
+        _base_of(type(made)).__init__(made, *given)
+        made.args = given
+
+
+def _base_of(kind: Any) -> Any:
+    """Python's own exception that a class extends."""
+    return next(each for each in kind.__mro__ if each.__module__ == "builtins")
+
+
+def set_field(made: BaseException, name: Any, value: Any) -> None:
+    """Set what the exception's C class keeps beside `args`."""
+    if dict(own_fields(made)).get(name) is value:
+        return
+    place = next((vars(each)[name] for each in type(made).__mro__ if name in vars(each)), None)
+    if place is None or not hasattr(place, "__set__") or isinstance(place, property):
+        raise Damaged(f"an exception has no {name}")
+    try:
+        place.__set__(made, value)
+    except AttributeError:  # kept from `args`, and read only
+        return
+
+
+def own_name(name: Any) -> str:
+    """The name of an attribute that an exception carries. Raises `Damaged` for what Python itself is about."""
+    if not isinstance(name, str) or (name.startswith("__") and name != "__notes__"):
+        raise Damaged(f"an exception carries no {name}")
+    return name
 
 
 UNTAG: dict[str, Callable[[Any], Any]] = {"$exception": _read}

@@ -124,11 +124,11 @@ def _read_xarray(payload: Any) -> Any:
 
 
 def _of_pandas(index: Any, dim: Any, levels: list[Any], keys: list[Any], made: dict[Any, Any]) -> Any:
-    import xarray as xr
+    from xarray.indexes import PandasIndex, PandasMultiIndex
 
     if not levels:
-        return xr.indexes.PandasIndex(index.rename(keys[0]), dim)
-    return xr.indexes.PandasMultiIndex(index, dim, level_coords_dtype={level: made[level].dtype for level in levels})
+        return PandasIndex(index.rename(keys[0]), dim)
+    return PandasMultiIndex(index, dim, level_coords_dtype={level: made[level].dtype for level in levels})
 
 
 def _indexed(dataset: Any, dim: Any, levels: list[Any], variables: dict[Any, Any]) -> Any:

@@ -74,8 +74,14 @@ def unpickled(data: bytes, *, trusted: bool) -> Any:
         return pickle.loads(data)  # noqa: S301 - only with the caller's explicit opt-in
     except CodecError:
         raise
-    except Exception as error:  # unpickling runs the value's own code, which may raise anything
+    except (pickle.UnpicklingError, EOFError) as error:
         raise damaged("pickle/1", error) from error
+    except Exception as error:  # unpickling runs the value's own code, which may raise anything
+        raise CodecError(
+            f"This pickle does not load here, in Python {sys.version.split()[0]}: {type(error).__name__}: {error}.",
+            next_step="read it with the Python and the versions of packages that wrote it; `job.verify()` says whether"
+            " its bytes are whole.",
+        ) from error
 
 
 def pickled_with_code(value: Any, name: str) -> bytes:

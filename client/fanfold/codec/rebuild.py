@@ -7,16 +7,17 @@ class is not to be had, or is not the same, gives its plain data and says so in 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from datetime import tzinfo
 from types import MemberDescriptorType
 from typing import Any
 
 from fanfold.codec import classes
 from fanfold.codec.data_notes import tell
+from fanfold.codec.encoded import Damaged
+from fanfold.codec.exceptions import exception_of, is_group, new_exception, own_name, set_args, set_field
 from fanfold.codec.registry import is_sealed
 from fanfold.contract.records import NamedTuple
-from fanfold.errors import UPDATE, CodecError
+from fanfold.errors import UPDATE, CodecError, FanfoldError
 
 FromSource = Callable[[Any], Any]
 
@@ -34,9 +35,8 @@ class Missing(NamedTuple):
     reason: str
 
 
-class Damaged(ValueError):
-    """The nodes are none that a writer has written."""
-
+#: What says itself what is wrong.
+_OWN_ERRORS = (FanfoldError, Damaged, ImportError, MemoryError)
 
 #: A step of the building: asks for parts by yielding their trees, and returns what it has built.
 _Build = Generator[Any, Any, Any]
@@ -257,15 +257,15 @@ class _Builder:
         found = self._fitting(found, lambda each: isinstance(each, type) and issubclass(each, BaseException))
         if isinstance(found, Missing):
             return self._plain(found, {"type": found.name, "args": (yield from self._all(args))})
-        if _is_group(found):
-            made = self._made.setdefault(number, _exception_of(found, (yield from self._all(args))))
+        if is_group(found):
+            made = self._made.setdefault(number, exception_of(found, (yield from self._all(args))))
         else:
-            made = self._made.setdefault(number, _new_exception(found, ()))
-            _set_args(made, (yield from self._all(args)))
+            made = self._made.setdefault(number, new_exception(found, ()))
+            set_args(made, (yield from self._all(args)))
         for name, tree in fields:
-            _set_field(made, name, (yield from self._shown(tree)))
+            set_field(made, name, (yield from self._shown(tree)))
         for name, tree in attributes:
-            vars(made)[_own_name(name)] = yield from self._shown(tree)
+            vars(made)[own_name(name)] = yield from self._shown(tree)
         made.__cause__ = yield cause
         made.__suppress_context__ = bool(hides)
         return made
@@ -281,7 +281,7 @@ class _Builder:
         found = self._fitting(found, lambda each: classes.takes(each, given, state))
         made = self._lacking(found, given)
         if made is None:
-            made = self._new(found, given, named)
+            made = self._tried(found, lambda: self._new(found, given, named))
         return (yield from self._filled(number, made, given, (state, items, pairs)))
 
     def _build_call(
@@ -289,14 +289,42 @@ class _Builder:
     ) -> _Build:
         found = yield called
         given = yield from self._all(args)
-        made = found if isinstance(found, Missing) else self._call(found, given)
+        made = found if isinstance(found, Missing) else self._tried(found, lambda: self._call(found, given))
         return (yield from self._filled(number, made, given, (state, items, pairs)))
 
     def _filled(self, number: int, made: Any, given: Any, rest: tuple[Any, Any, Any]) -> _Build:
         """An object with its state and its contents; the data of them where there is no object."""
+        if not isinstance(made, Missing) and (reason := _unlike(made, rest[0])):
+            made = self._lack(_place(type(made)), reason)
         if isinstance(made, Missing):
             return (yield from self._as_data(number, made, given, rest))
         made = self._made.setdefault(number, made)
+        try:
+            yield from self._fill_in(made, rest)
+        except (*_OWN_ERRORS, Warning):
+            raise
+        except Exception as error:  # noqa: BLE001 - its class's own code may raise anything
+            missing = self._refused(type(made), error)
+            del self._made[number]
+            return (yield from self._as_data(number, missing, given, rest))
+        return made
+
+    def _tried(self, called: Any, make: Callable[[], Any]) -> Any:
+        """What a class or a function makes; what stands for it where it does not take what it is given."""
+        try:
+            return make()
+        except (*_OWN_ERRORS, Warning):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._refused(called, error)
+
+    def _refused(self, called: Any, error: Exception) -> Missing:
+        """What stands for an object whose class does not take here what it was written with. Raises where none may."""
+        if not self._missing:
+            raise error
+        return Missing(_place(called), f"it is made of what is not here ({error})")
+
+    def _fill_in(self, made: Any, rest: tuple[Any, Any, Any]) -> _Build:
         state, items, pairs = rest
         if state is not None:
             yield from self._with_state(made, state)
@@ -305,7 +333,6 @@ class _Builder:
         for key, tree in pairs or ():
             found = yield from self._shown(key)
             self._put(made, found, (yield from self._shown(tree)))
-        return made
 
     def _with_state(self, made: Any, tree: Any) -> _Build:
         state = yield from self._state(tree)
@@ -414,6 +441,11 @@ class _Worker(_Builder):
     def _lacking(self, found: Any, given: Any) -> Missing | None:  # noqa: ARG002 - a worker lacks nothing
         return None
 
+    def _refused(self, called: Any, error: Exception) -> Missing:
+        reason = f"it does not take here what it was written with ({type(error).__name__}: {error})"
+        missing: Missing = self._lack(_place(called), reason)
+        return missing
+
     def _new(self, kind: Any, args: Any, keywords: Any) -> Any:
         return kind.__new__(kind, *args, **keywords)
 
@@ -421,7 +453,8 @@ class _Worker(_Builder):
         return called(*args)
 
     def _build_method(self, _: int, of: Any, name: Any) -> _Build:
-        return getattr((yield of), name)
+        found = yield of
+        return self._tried(type(found), lambda: getattr(found, name))
 
     def _set_state(self, made: Any, setter: Any, state: Any) -> None:  # noqa: ARG002 - bound already
         setter(state)
@@ -445,6 +478,9 @@ class _TrustingReader(_Worker):
 
     def _lacking(self, found: Any, given: Any) -> Missing | None:  # noqa: ARG002 - a call is made of all else
         return found if isinstance(found, Missing) else None
+
+    def _refused(self, called: Any, error: Exception) -> Missing:
+        return _Builder._refused(self, called, error) if self._missing else super()._refused(called, error)
 
 
 class _Reader(_Builder):
@@ -493,7 +529,7 @@ class _Reader(_Builder):
             return Missing(f"{kind.__module__}.{kind.__qualname__}", "a reader does not call its `__new__`")
 
     def _call(self, called: Any, args: Any) -> Any:
-        name = f"{getattr(called, '__module__', '')}.{getattr(called, '__qualname__', called)}"
+        name = _place(called)
         if name == "functools.partial" and not (args and callable(args[0])):
             return Missing(name, "a reader does not have what it calls")
         return called(*args) if classes.may_call(called, args) else Missing(name, "a reader does not call it")
@@ -528,6 +564,21 @@ class _Reader(_Builder):
         base.__setitem__(made, key, item)
 
 
+def _place(called: Any) -> str:
+    """Where a class or a function stands."""
+    return f"{getattr(called, '__module__', '')}.{getattr(called, '__qualname__', called)}"
+
+
+def _unlike(made: Any, state: Any) -> str:
+    """Why an object does not take a state that another Python wrote; empty where it does."""
+    marked = 3 if state and state[0] == "both" else 2
+    if not state or len(state) <= marked:
+        return ""
+    from fanfold.codec.state_shapes import unlike
+
+    return unlike(type(made), state[marked])
+
+
 def _base(kind: type) -> type:
     return next((base for base in _BASES if issubclass(kind, base)), object)
 
@@ -536,65 +587,13 @@ def _shown(value: Any) -> Any:
     return value.name if type(value) is Missing else value
 
 
-def _new_exception(kind: Any, args: Any) -> BaseException:
-    """An exception without the user's own `__new__` and `__init__`, which may take other arguments than `args` says."""
-    made: BaseException = _base_of(kind).__new__(kind, *args)
-    return made
-
-
 def exception_again(
     kind: Any, args: Any, fields: dict[str, Any], attributes: dict[str, Any], cause: Any, hides: bool
 ) -> BaseException:
     """An exception of which that is known; its class's `__init__`, which may take something else, is not called."""
-    made = _exception_of(kind, args)
+    made = exception_of(kind, args)
     for name, item in fields.items():
-        _set_field(made, name, item)
+        set_field(made, name, item)
     vars(made).update(attributes)
     made.__cause__, made.__suppress_context__ = cause, hides
     return made
-
-
-def _exception_of(kind: Any, args: Any) -> BaseException:
-    if _is_group(kind):
-        return _new_exception(kind, args)
-    made = _new_exception(kind, ())
-    _set_args(made, args)
-    return made
-
-
-def _is_group(kind: Any) -> bool:
-    """Whether only the `__new__` of a class takes what it holds."""
-    return any(each.__name__ == "BaseExceptionGroup" for each in kind.__mro__)
-
-
-def _set_args(made: BaseException, args: Any) -> None:
-    made.args = given = tuple(args)
-    with suppress(TypeError):  # its args, which anybody may set, are no longer those it takes
-        _base_of(type(made)).__init__(made, *given)
-        made.args = given
-
-
-def _base_of(kind: Any) -> Any:
-    """Python's own exception that a class extends."""
-    return next(each for each in kind.__mro__ if each.__module__ == "builtins")
-
-
-def _set_field(made: BaseException, name: Any, value: Any) -> None:
-    """Set what the exception's C class keeps beside `args`."""
-    from fanfold.codec.exceptions import own_fields
-
-    if dict(own_fields(made)).get(name) is value:
-        return
-    place = next((vars(each)[name] for each in type(made).__mro__ if name in vars(each)), None)
-    if place is None or not hasattr(place, "__set__") or isinstance(place, property):
-        raise Damaged(f"an exception has no {name}")
-    try:
-        place.__set__(made, value)
-    except AttributeError:  # kept from `args`, and read only
-        return
-
-
-def _own_name(name: Any) -> str:
-    if not isinstance(name, str) or (name.startswith("__") and name != "__notes__"):
-        raise Damaged(f"an exception carries no {name}")
-    return name

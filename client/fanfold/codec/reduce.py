@@ -310,7 +310,7 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
         return ["name" if origin(module) != "own" else "own", module, made, None]
     called, arguments, state, items, pairs = (*made, None, None, None)[:5]
     tail = [
-        None if state is None else _state(_in_order(state, kind), parts),
+        None if state is None else _marked(_state(_in_order(state, kind), parts), kind),
         None if items is None else parts.each(items),
         None if pairs is None else parts.pairs(pairs),
     ]
@@ -407,6 +407,26 @@ def _state(state: Any, parts: _Parts) -> Any:
     return ["state", parts.same(state)]
 
 
+def _marked(tree: list[Any], kind: type) -> list[Any]:
+    """A state, with what the Python here keeps in an object of the standard library's."""
+    from fanfold.codec.state_shapes import mark
+
+    written = mark(kind)
+    return [*tree, written] if written else tree
+
+
+def _method(value: MethodType, parts: _Parts) -> list[Any]:
+    """A method by its name, where its object has that very method by it."""
+    of, function = value.__self__, value.__func__
+    name = getattr(function, "__name__", "")
+    found = getattr(of, name, None)
+    if found is value or getattr(found, "__func__", None) is function:
+        return ["method", parts.attribute("__self__", of), name]
+    if not parts.takes_source:
+        raise refuse(value, parts.where)
+    return ["call", parts.same(MethodType), [parts.attribute("__func__", function), parts.attribute("__self__", of)]]
+
+
 #: What has a node of its own; everything else says itself what it is made of.
 _BY_CLASS: dict[type, Callable[[Any, _Parts], list[Any]]] = {
     list: lambda value, parts: ["list", parts.each(value)],
@@ -420,7 +440,7 @@ _BY_CLASS: dict[type, Callable[[Any, _Parts], list[Any]]] = {
         [parts.same(value.__origin__), parts.same(value.__args__)],
     ],
     MappingProxyType: lambda value, parts: ["call", parts.same(MappingProxyType), [parts.same(dict(value))]],
-    MethodType: lambda value, parts: ["method", parts.attribute("__self__", value.__self__), value.__name__],
+    MethodType: _method,
     FunctionType: _by_name,
     BuiltinFunctionType: _by_name,
     ModuleType: _module,

@@ -85,18 +85,23 @@ _BY_TAG = {
 def module_for_type(kind: type) -> Any:
     """The codec module for values of class `kind`, or None."""
     # `pathlib` became a package in 3.13, and pandas moves its classes between modules: only the top level is stable.
-    module = str(kind.__module__)  # functions that sympy makes are classes without one
-    return codec_module(_BY_PACKAGE.get(module) or _BY_PACKAGE.get(module.partition(".")[0]))
+    return codec_module(_BY_PACKAGE.get(kind.__module__) or _BY_PACKAGE.get(package_of(kind)))
+
+
+def package_of(kind: type) -> str:
+    """The top-level package that a class comes from; "" for Cython's functions, which on Python 3.10 do not say."""
+    module = kind.__module__
+    return module.partition(".")[0] if type(module) is str else ""
 
 
 def knows(kind: type) -> bool:
     """Whether there is a codec module for values of class `kind`; nothing is loaded for the answer."""
-    return str(kind.__module__).partition(".")[0] in _BY_PACKAGE
+    return package_of(kind) in _BY_PACKAGE
 
 
 def is_bulk(kind: type) -> bool:
     """Whether values of class `kind` may be large."""
-    return str(kind.__module__).partition(".")[0] in _BULK
+    return package_of(kind) in _BULK
 
 
 def secret_kinds() -> tuple[type, ...]:
@@ -149,9 +154,19 @@ def codec_module(name: str | None) -> Any:
     try:
         return import_module(f"fanfold.codec.{name}")
     except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        extra = _EXTRA_OF.get(package)
-        raise MissingPackage(
-            f"Reading this value needs {package}, which is not installed.",
-            next_step=f"pip install 'fanfold[{extra}]'" if extra else f"pip install {package}",
-        ) from error
+        raise missing(error) from error
+
+
+def missing(error: ImportError) -> MissingPackage:
+    """The error where a value cannot be read for a package that is not installed, or that is another version."""
+    package = str(error.name).partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError):
+        return MissingPackage(
+            f"Reading this value needs {error.name} as it was where the value was written: {error}.",
+            next_step=f"install the version of {package} that wrote it.",
+        )
+    extra = _EXTRA_OF.get(package)
+    return MissingPackage(
+        f"Reading this value needs {package}, which is not installed.",
+        next_step=f"pip install 'fanfold[{extra}]'" if extra else f"pip install {package}",
+    )

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from fanfold.codec import registry
-from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
-from fanfold.errors import UPDATE, CodecError, InputMissing
+from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts, unreadable
+from fanfold.errors import UPDATE, CodecError, InputMissing, MissingPackage
 
 #: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
 BLOB_THRESHOLD_BYTES = 1024
@@ -337,10 +337,10 @@ def read(text: str, get_part: GetPart, decode: Decode, put_together: PutTogether
         untagged = _loads_plain
     try:
         return untagged(text)
-    except (CodecError, InputMissing, OSError, MemoryError, ImportError, Warning):
+    except (CodecError, InputMissing, MissingPackage, OSError, MemoryError, Warning):
         raise
     except Exception as error:  # tags are read by many libraries, each with errors of its own for what it cannot read
-        raise damaged("json/1", error) from error
+        raise unreadable("json/1", error) from error
 
 
 class _Untagger:
@@ -408,7 +408,7 @@ def encode(
         raise CodecError(f"There is no serializer {serializer!r}.", next_step='use "auto" or "pickle".')
     module = None if type(value) in JSON_SCALARS else registry.module_for_type(type(value))
     whole: Encoded | None = None
-    if as_file and type(value).__module__.partition(".")[0] == "pandas":
+    if as_file and registry.package_of(type(value)) == "pandas":
         whole = registry.codec_module("mapped_frames").pack(value)
     if whole is None and module is not None:
         whole = pack_whole(module, value, lambda: name)
@@ -496,10 +496,10 @@ def _decode(codec: str, data: bytes) -> Any:
         )
     try:
         return module.unpack(codec, data)
-    except (CodecError, ImportError, MemoryError, Warning):
+    except (CodecError, MissingPackage, MemoryError, Warning):
         raise
     except Exception as error:  # each library has its own tree of errors for bytes it cannot read
-        raise damaged(codec, error) from error
+        raise unreadable(codec, error) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # polars' own code of Rust, which has no other way to fail
             raise

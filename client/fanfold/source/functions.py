@@ -19,6 +19,7 @@ from opcode import EXTENDED_ARG, opmap
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec.classes import OLDER_NAMES
 from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
 from fanfold.source.load import IN_MEMORY
@@ -254,9 +255,8 @@ def is_same(one: CodeType, other: CodeType) -> bool:
         return False
     if (one.co_freevars, one.co_cellvars, one.co_flags) != (other.co_freevars, other.co_cellvars, other.co_flags):
         return False
-    if len(one.co_consts) != len(other.co_consts):
-        return False
-    return all(map(_same_constant, one.co_consts, other.co_consts))
+    same = len(one.co_consts) == len(other.co_consts)
+    return same and all(map(_same_constant, one.co_consts, other.co_consts))
 
 
 def _same_constant(one: Any, other: Any) -> bool:
@@ -582,9 +582,9 @@ def _has_file(module: ModuleType) -> bool:
 
 def by_name(graph: Graph, module: str, name: str) -> list[Any]:
     """The node of what a module has under a name."""
-    if module == "builtins":
-        return ["import", module, name]
-    graph.project.require(Imported(module, (name.partition(".")[0],) if name else (), 1), "")
+    module, name = OLDER_NAMES.get((module, name), (module, name))
+    if module != "builtins":
+        graph.project.require(Imported(module, (name.partition(".")[0],) if name else (), 1), "")
     return ["import", module, name]
 
 

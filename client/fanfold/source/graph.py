@@ -73,6 +73,8 @@ class Graph:
         self.nodes: list[Any] = []
         self.after: list[tuple[str, str, Ref]] = []
         self.needs: dict[tuple[str, str], str] = {}
+        #: What the standard library's classes keep in objects that were taken apart: a hash, the classes.
+        self.state_shapes: dict[str, list[str]] = {}
         self.mentions: set[str] = set()
         #: Of namespaces, by id, what SQLAlchemy has made in them; the statements of that, each as text and place.
         self.layouts: dict[int, Any] = {}
@@ -167,6 +169,15 @@ class Graph:
         if package not in sys.stdlib_module_names and is_library(kind.__module__):
             self.needs[package, f"{self.label() or kind.__qualname__!r} (a {kind.__module__}.{kind.__qualname__})"] = ""
 
+    def note_state(self, kind: type) -> None:
+        """The state of an object of the standard library's is read where its class keeps the same."""
+        from fanfold.codec.state_shapes import shape, standard_classes
+
+        kinds = standard_classes(kind)
+        if kept := shape(kinds):
+            what = f"{self.label() or kind.__qualname__!r} (a {kind.__module__}.{kind.__qualname__})"
+            self.state_shapes[what] = [kept, *(f"{each.__module__}:{each.__qualname__}" for each in kinds)]
+
     def note_object(self, value: Any) -> None:
         """An object that is taken apart: of a library, it needs that version, and may open files by itself."""
         self.note_version(type(value))
@@ -243,7 +254,8 @@ class Graph:
         """Whether a value can travel; nothing of it does where it cannot."""
         count, known = len(self.nodes), len(self._memo)
         spaces = [{k: dict(v) if isinstance(v, dict) else v for k, v in space.items()} for space in self.spaces]
-        kept = (dict(self.needs), list(self._lanes), list(self.after), list(self._uses), list(self._steps))
+        kept = dict(self.needs), dict(self.state_shapes), list(self._lanes), list(self.after)
+        uses, steps = list(self._uses), list(self._steps)
         kept_too = set(self._entered), list(self._within), set(self._met_again)
         try:
             self.ref(value)
@@ -255,7 +267,8 @@ class Graph:
             for space, before in zip(self.spaces, spaces, strict=True):
                 _restore(space, before)
             self._spaces = {key: n for key, n in self._spaces.items() if n < len(spaces)}
-            self.needs, self._lanes, self.after, self._uses, self._steps = kept
+            self.needs, self.state_shapes, self._lanes, self.after = kept
+            self._uses, self._steps = uses, steps
             self._entered, self._within, self._met_again = kept_too
             for each in self.layouts.values():
                 each.groups = {names: one for names, one in each.groups.items() if one[0] < count}
@@ -386,6 +399,7 @@ class Graph:
     def document(self, root: Ref, more: dict[str, Any]) -> str:
         """The graph as text."""
         document = {"root": root, "nodes": self.nodes, "spaces": self.spaces, "after": self.after, **more}
+        document |= {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "state_shapes": self.state_shapes}
         return _written({k: v for k, v in document.items() if v or k == "root"})
 
     def meaning(self, root: Ref) -> str:

@@ -20,6 +20,7 @@ from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.source.by_holder import holder_of, without_its_name
 from fanfold.source.functions import by_name
 from fanfold.source.modules import held_by, is_library, own_name
+from fanfold.source.reducers import forgotten, says_nothing
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -241,6 +242,10 @@ def _cached_property(graph: Graph, value: Any) -> Any:
     return node
 
 
+def _partial_method(graph: Graph, value: Any) -> Any:
+    return call(graph, functools.partialmethod, value.func, *value.args, **value.keywords)
+
+
 def _descriptor(graph: Graph, value: Any) -> Any:
     return call(graph, getattr, value.__objclass__, value.__name__)
 
@@ -311,7 +316,7 @@ def _special() -> dict[type, Any]:
     return {
         types.BuiltinFunctionType: _builtin, types.MethodType: _method, types.MethodWrapperType: _builtin_wrapper,
         staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
-        **dict.fromkeys(_DESCRIPTORS, _descriptor), **views.MAKERS,
+        **dict.fromkeys(_DESCRIPTORS, _descriptor), **views.MAKERS, functools.partialmethod: _partial_method,
         type(functools.lru_cache(len)): _cached, contextvars.ContextVar: _context_variable,
         types.CodeType: _code,
     }  # fmt: skip
@@ -426,6 +431,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     graph.note_lane("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}")
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
+        graph.note_state(kind)
         parts |= {"state": _state(graph, value, state), **_shared(value, kind, state)}
     if left_out := forgotten(value, state):
         parts["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in left_out.items()]
@@ -480,32 +486,6 @@ def _of_array_or_frame(graph: Graph, value: Any, kind: type) -> Any:
         return None
     *arguments, identity = given
     return call(graph, frompyfunc(), *arguments, **({} if identity is None else {"identity": identity}))
-
-
-def forgotten(value: Any, state: Any) -> dict[str, Any]:
-    """The attributes that a base in C leaves out of the state of an object: of an array's, or a date's, subclass."""
-    kind: Any = type(value)
-    if not forgets(kind) or any(type(each) is dict for each in (state if type(state) is tuple else (state,))):
-        return {}
-    own: dict[str, Any] = value.__dict__
-    return own
-
-
-@functools.lru_cache(maxsize=1024)
-def forgets(kind: Any) -> bool:
-    """Whether a class of the user's leaves it to a base in C to say how its objects are pickled."""
-    if is_library(kind.__module__) or not any("__dict__" in vars(base) for base in kind.__mro__):
-        return False
-    for base in kind.__mro__[:-1]:
-        if any(name in vars(base) for name in _REDUCERS):
-            return not base.__flags__ & _HEAP_TYPE
-    return False
-
-
-#: What a class has to say how it is pickled.
-_REDUCERS = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
-#: Of a class that a statement has made.
-_HEAP_TYPE = 1 << 9
 
 
 def _known_name(value: Any, kind: type) -> tuple[str, str] | None:
@@ -564,6 +544,8 @@ def _reduced(graph: Graph, value: Any) -> Any:
     except CaptureError:
         raise
     except Exception as error:
+        if sys.version_info < (3, 11) and type(error) is not RecursionError and says_nothing(type(value)):
+            return without_its_name(value, type(value))  # whose `__getattr__` 3.10 has asked for a `__getstate__`
         error.with_traceback(None)  # our own lines, in a notebook
         raise graph.refuse(value) from error
     if not isinstance(made, (str, tuple)) or (isinstance(made, tuple) and len(made) < 2):

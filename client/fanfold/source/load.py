@@ -202,27 +202,27 @@ def is_loaded_source(path: str) -> bool:
 
 def left_behind(error: BaseException, message: str) -> str:
     """What to say to an error that names what exists in the UDF's file and has not travelled; nothing otherwise."""
-    program = _Finder.program
-    if program is None:
+    if (program := _Finder.program) is None:
         return ""
     from fanfold.source import missing_names
 
-    return missing_names.left_behind(program.bundle, error, message)
+    return missing_names.left_behind(program.bundle, error, message) or missing_names.of_another(program.python, error)
 
 
 class _Program:
     """One bundle, compiled, and what it displaces in the interpreter while it is the one that runs."""
 
     def __init__(self, bundle: Bundle, get_blob: GetBlob | None) -> None:
-        if bundle.needs:
-            from fanfold.source.needs import check_needs
-
-            check_needs(bundle)
         #: What was loaded.
         self.bundle = bundle
         self._get_blob = get_blob
         self._fetched = dict(bundle.blobs)
         self._graph = json.loads(bundle.graph)
+        self.python: str = self._graph.get("python", "")  # which captured it
+        if bundle.needs or "state_shapes" in self._graph:
+            from fanfold.source.needs import check_needs
+
+            check_needs(bundle, self._graph)
         self._codes: dict[tuple[int, bool], CodeType] = {}
         self._statements: dict[str, CodeType] = {}
         self.project = {source.module: source for source in bundle.sources if source.kind != "entry"}
@@ -347,12 +347,19 @@ class _Program:
     def fresh(self) -> Callable[..., Any]:
         """The UDF, in modules nobody has used."""
         self._enter()
+        try:
+            return self._fresh()
+        except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
+            from fanfold.source.needs import raise_as_refusal
+
+            raise_as_refusal(self.bundle, self.python, error, self.has)
+
+    def _fresh(self) -> Callable[..., Any]:
         graph = self._graph
         self._spaces, self._filled = {}, []
         builder = self._builder = Builder(graph, self)
         for module, name, ref in graph.get("after", ()):
-            owner = self.imported(module, name.rpartition(".")[0])
-            setattr(owner, name.rpartition(".")[2], builder.build(ref))
+            setattr(self.imported(module, name.rpartition(".")[0]), name.rpartition(".")[2], builder.build(ref))
         for where, space, given in graph.get("setup", ()):
             from fanfold.source.statements import execute_again
 

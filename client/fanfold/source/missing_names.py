@@ -7,6 +7,7 @@ import re
 from types import ModuleType
 
 from fanfold.source.load import Bundle
+from fanfold.source.needs import OF_WHAT_IS_MISSING, python_here
 
 #: As pandas, patsy, duckdb and polars say that a name is not there. Of a column or a file they say it otherwise.
 _MISSING = re.compile(
@@ -29,6 +30,14 @@ def left_behind(bundle: Bundle, error: BaseException, message: str) -> str:
     if bundle.left_statements:
         return f" (left behind where it was submitted, {bundle.left_statements[0]})"
     return ""
+
+
+def of_another(python: str, error: BaseException) -> str:
+    """What to say to an error of something that may be in one Python and not in another; nothing in the same one."""
+    here = python_here()
+    if python in ("", here) or not isinstance(error, OF_WHAT_IS_MISSING):
+        return ""
+    return f" (submitted with Python {python}, run with Python {here})"
 
 
 def _missing(error: BaseException, message: str) -> list[str]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from fanfold.errors import CaptureError
+from fanfold.errors import CaptureError, FanfoldError
 
 if TYPE_CHECKING:
     from fanfold.source.load import Bundle
 
 
-def check_needs(bundle: Bundle) -> None:
+#: What code raises of something that one Python has and another has not.
+OF_WHAT_IS_MISSING = (ImportError, AttributeError, NameError, SyntaxError)
+
+
+def check_needs(bundle: Bundle, graph: Mapping[str, Any]) -> None:
     """Raises `CaptureError` where something that travels as it is needs another Python or another version."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    _check_state_shapes(graph)
+    here = python_here()
     for what, package, version in bundle.needs:
         found = here if package == "Python" else _version(package)
         if found != version:
@@ -22,6 +29,57 @@ def check_needs(bundle: Bundle) -> None:
                 f"{what} needs {package} {version}, with which it was made; here it is {found or 'not installed'}.",
                 next_step=f"use {package} {version} on both sides, or make it inside the function.",
             )
+
+
+def _check_state_shapes(graph: Mapping[str, Any]) -> None:
+    """Raises `CaptureError` where an object of the standard library's travels whose class keeps something else here."""
+    from fanfold.codec.state_shapes import here, shape
+
+    for what, (kept, *kinds) in graph.get("state_shapes", {}).items():
+        found = [_standard(kind) for kind in kinds]
+        if None in found or shape(tuple(filter(None, found))) != kept:
+            raise CaptureError(
+                f"{what} was made with Python {graph['python']}, whose objects of that class keep something else than"
+                f" those of {here()}.",
+                next_step=f"use Python {graph['python']} on both sides, or make it inside the function.",
+            )
+
+
+def _standard(place: str) -> type | None:
+    from importlib import import_module
+
+    module, _, name = place.partition(":")
+    try:
+        found: type = attrgetter(name)(import_module(module))
+    except (ImportError, AttributeError):
+        return None
+    return found
+
+
+def python_here() -> str:
+    """The minor version of this Python, such as "3.12"."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def raise_as_refusal(bundle: Bundle, python: str, error: Exception, is_own: Callable[[str], bool]) -> NoReturn:
+    """Raise what a bundle has failed with, as `CaptureError` where that may be for its Python, which is another one."""
+    if python in ("", python_here()) or isinstance(error, FanfoldError):
+        raise error
+    if not isinstance(error, OF_WHAT_IS_MISSING) and _is_raised_in(error.__traceback__, is_own):
+        raise error
+    raise CaptureError(
+        f"{bundle.entry!r} was submitted with Python {python}, and Python {python_here()}, which runs this, cannot make"
+        f" what it uses: {type(error).__name__}: {error}.",
+        next_step=f"run it with Python {python}, or use what both have.",
+    ) from error
+
+
+def _is_raised_in(traceback: TracebackType | None, is_own: Callable[[str], bool]) -> bool:
+    while traceback is not None:
+        if is_own(traceback.tb_frame.f_code.co_filename):
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _version(package: str) -> str:
@@ -43,7 +101,7 @@ def no_blob(bundle: Bundle, name: str) -> Exception:
 
 def unreadable(path: str, error: Exception) -> CaptureError:
     """The error where this Python cannot read a text that travels."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = python_here()
     line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
     reason = (error.msg if isinstance(error, SyntaxError) else str(error)) or "it is nested too deeply"
     return CaptureError(

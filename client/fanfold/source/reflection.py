@@ -7,6 +7,7 @@ left, and a run that misses it says so.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -60,12 +61,14 @@ def _looks_into_its_module(code: CodeType, used: frozenset[str], namespace: dict
 
 def _texts(code: CodeType) -> Iterator[str]:
     """The texts in a code and in any within it, without its docstring."""
-    documented = docstring(code)
+    documented, before = docstring(code), None
     for constant in code.co_consts:
+        is_name = isinstance(before, CodeType) and sys.version_info < (3, 11)  # there a code's name stands after it
         if isinstance(constant, CodeType):
             yield from _texts(constant)
-        elif constant is not documented:
+        elif constant is not documented and not is_name:
             yield from _strings(constant)
+        before = constant
 
 
 def _texts_of_globals(namespace: dict[str, Any], used: frozenset[str]) -> Iterator[str]:

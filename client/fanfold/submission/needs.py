@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Iterable
 
 from fanfold.engines.base import Description
 from fanfold.errors import CaptureError
+from fanfold.source.load import Bundle, SourceFile
+
+
+def check_bundle(bundle: Bundle, described: Description, brought: Collection[str] = ()) -> None:
+    """Raises `CaptureError` for what travels and does not go with the Python and the packages of the deployment."""
+    check_needs(bundle.needs, described, brought)
+    check_texts(bundle.sources, described.python)
 
 
 def check_needs(needs: Iterable[tuple[str, str, str]], described: Description, brought: Collection[str] = ()) -> None:
@@ -23,6 +31,28 @@ def check_needs(needs: Iterable[tuple[str, str, str]], described: Description, b
             f"{what} needs {package} {version}, with which it was made; the deployment has {package} {found}.",
             next_step=f"use {package} {found} here, make it inside the function, or use engine='local'.",
         )
+
+
+def check_texts(sources: Iterable[SourceFile], python: str) -> None:
+    """Raises `CaptureError` for a text that the deployment's Python, an older one, cannot read, as far as can be told.
+
+    What only that Python itself can tell, such as quotes within a formatted text, is said where it is loaded.
+    """
+    if not (found := re.match(r"(\d+)\.(\d+)", python)):
+        return
+    there = int(found[1]), int(found[2])
+    if there >= sys.version_info[:2]:
+        return
+    import ast
+
+    for source in sources:
+        try:
+            ast.parse(source.text, source.path, feature_version=there)
+        except SyntaxError as error:
+            raise CaptureError(
+                f"{source.path}:{error.lineno}: the Python {python} of the deployment cannot read it ({error.msg}).",
+                next_step=f"write it the way Python {python} reads it, or use engine='local'.",
+            ) from error
 
 
 def _installed_modules(package: str) -> set[str]:

@@ -250,10 +250,10 @@ class Draft:
             from fanfold.submission.implied import check_implied
 
             check_implied(self.bundle, self.described, brought)
-        if self.bundle.needs:
-            from fanfold.submission.needs import check_needs
+        if self.bundle.needs or self.described.python:
+            from fanfold.submission.needs import check_bundle
 
-            check_needs(self.bundle.needs, self.described, brought)
+            check_bundle(self.bundle, self.described, brought)
 
     def complete_bundle(self, *, on_machine: bool) -> Bundle:
         """What travels, with all that arguments refer to, and the packages that are brought along.

@@ -44,7 +44,7 @@ class Chaos:
     def _number(self, what: str, index: int, attempt: int) -> float:
         """Evenly from 0 to 1, and each another."""
         text = f"{self._asked.seed} {what} {index} {attempt}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7]) / (1 << 56)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / (1 << 56)
 
 
 class ChaosFeed(JobFeed):

@@ -418,6 +418,7 @@ _FROM_COMPUTING = frozenset(
     " ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame tb_frame DataSource ctypeslib distutils dump"
     " dumps f2py fromfile fromregex genfromtxt load loadtxt lookfor memmap open_memmap save savetxt savez"
     " savez_compressed source test testing tofile".split()
+    + ["io", "pickle"] * (sys.version_info < (3, 11))  # the numpy that 3.10 has leads to them
 )
 
 
