@@ -62,7 +62,7 @@ class Drafts:
                 self._heartbeat = Heartbeat(self._servers)
             line = json.dumps({**about, "server": self._heartbeat.name})
             write_privately(path, line.encode() + b"\n" + written)
-            self._make_room()
+            self._make_room(path)
 
     def drop(self, draft_id: str) -> None:
         """Keep it no more. Raises `InputError` for what is no draft's id."""
@@ -109,14 +109,15 @@ class Drafts:
             raise InputError(f"{draft_id!r} names no draft.", next_step="name a file and a tab.")
         return self._folder / f"{_named(key)}-{_named(draft_id)}.json"
 
-    def _make_room(self) -> None:
+    def _make_room(self, newest: Path) -> None:
+        """Drop the oldest; the one that was just written stays, for a clock's ticks do not tell it from those before."""
         kept = []
         for path in self._folder.glob("*.json"):
             with suppress(FileNotFoundError):  # another server has dropped it
-                kept.append((path.stat().st_mtime, path.stat().st_size, path))
+                kept.append((path == newest, path.stat().st_mtime, path.stat().st_size, path))
         kept.sort(reverse=True)
         together = 0
-        for place, (_, size, path) in enumerate(kept):
+        for place, (_, _, size, path) in enumerate(kept):
             together += size
             if place >= _MOST or together > _MOST_TOGETHER:
                 path.unlink(missing_ok=True)
