@@ -110,7 +110,7 @@ class Drafts:
         return self._folder / f"{_named(key)}-{_named(draft_id)}.json"
 
     def _make_room(self, newest: Path) -> None:
-        """Drop the oldest; the one that was just written stays, for a clock's ticks do not tell it from those before."""
+        """Drop the oldest. What has just come stays: a clock does not tell it from what came right before."""
         kept = []
         for path in self._folder.glob("*.json"):
             with suppress(FileNotFoundError):  # another server has dropped it
