@@ -251,10 +251,9 @@ def test_classes_of_a_module_of_the_project_travel_with_it(python, home, tmp_pat
 
 @pytest.mark.parametrize("way", [MODELS, *OTHER_WAYS.values()], ids=["DeclarativeBase", *OTHER_WAYS])
 def test_classes_of_the_udf_s_own_file_are_mapped_by_the_same_statements(python, home, tmp_path, way):
-    script = SCRIPT.partition("    with fanfold.Executor")[0]
-    (tmp_path / "script.py").write_text(IMPORTS + way + script)
+    (tmp_path / "script.py").write_text(IMPORTS + way + SCRIPT)
     done = _run(python, tmp_path)
-    assert done.stdout.splitlines() == ["[['n0'], ['n0', 'n1']]"], done.stderr
+    assert done.stdout.splitlines() == ["[['n0'], ['n0', 'n1']]", "['n0', 'n1']"], done.stderr
 
 
 def test_relations_events_types_and_whatever_else_hangs_together_with_a_class_is_there_and_the_same(
@@ -311,12 +310,36 @@ def test_classes_that_no_name_of_the_file_leads_to_are_refused_with_what_works(p
     assert "Next: put 'User' and what is mapped with it into a module of your project" in error
 
 
-def test_an_executor_says_what_works_for_such_classes(python, home, tmp_path):
-    script = SCRIPT.replace("    print(fanfold.submit(names, [1, 2], collect=False).results())\n", "")
-    (tmp_path / "script.py").write_text(IMPORTS + MODELS + script)
+def test_an_executor_maps_them_as_well_and_one_object_stays_one(python, home, tmp_path):
+    script = (
+        RICH.partition("if __name__")[0]
+        + """
+def echo(user): return user, type(user) is User, user.greet(), user.colour
+
+if __name__ == "__main__":
+    with fanfold.Executor(1) as executor:
+        there = executor.submit(run, 2).result()
+        user, known, said, colour = executor.submit(echo, User(name="z", colour=Colour.BLUE)).result()
+        print(type(user) is User, user.name, known, said, colour is Colour.BLUE, user.colour is Colour.BLUE)
+        print(executor.submit(lambda kind: (kind is User, kind), User).result() == (True, User))
+        print(list(executor.map(lambda n: str(BY_NAME.limit(n)).split()[-1], range(2))))
+    print(run(2) == there)
+"""
+    )
+    (tmp_path / "script.py").write_text(script)
+    done = _run(python, tmp_path)
+    lines = ["True z True hello z True True", "True", "[':param_1', ':param_1']", "True"]
+    assert done.stdout.splitlines() == lines, done.stdout + done.stderr
+
+
+def test_an_executor_refuses_a_class_that_no_name_leads_to(python, home, tmp_path):
+    inner = "".join(f"    {line}\n" for line in MODELS.strip().split("\n"))
+    script = f"{IMPORTS}def made():\n{inner}    def names(n): return User.__tablename__\n    return names\n"
+    end = "if __name__ == '__main__':\n    with fanfold.Executor(1) as executor: executor.submit(made(), 1).result()\n"
+    (tmp_path / "script.py").write_text(script + end)
     error = _run(python, tmp_path).stderr
-    assert "cannot pickle class 'Base', which SQLAlchemy has mapped in a script" in error
-    assert "Next: give the function to fanfold.submit" in error
+    assert "User', which SQLAlchemy has mapped, and to which no name at the top of a script leads" in error
+    assert "into a module of your project" in error
 
 
 CELLS = """

@@ -36,6 +36,11 @@ class Notes:
         self.functions: list[FunctionType] = []
         self.classes: list[type] = []
 
+    def note_module(self, obj: Any) -> None:
+        """Note a module; nothing else."""
+        if type(obj) is ModuleType:
+            self.modules.add(obj.__name__)
+
     def note(self, obj: Any, *, is_named: bool) -> None:
         """Note one function or class."""
         if is_named:
@@ -67,6 +72,8 @@ class Modules:
     ) -> bytes:
         """Pickle a value; `notes` notes what it refers to, `forced` are ids of functions that go by value.
 
+        Its `models` are what SQLAlchemy has mapped; `bundled` says how these are made, and what is beside them.
+
         With `new_locks` the reader has new locks and queues of the same kinds, as an imported module would.
         """
         if self._pickler is None:
@@ -74,7 +81,15 @@ class Modules:
         with io.BytesIO() as file:
             pickler = self._pickler(file, protocol, buffer_callback, self.goes_by_value)
             pickler.notes, pickler.forced, pickler.new_locks = notes or Notes(), forced, new_locks
+            pickler.models, pickler.bundled = list[Any](), {}
             pickler.dump(value)
+            if not pickler.models:
+                return file.getvalue()
+        with io.BytesIO() as file:  # once more, with what it refers to of a bundle
+            again = self._pickler(file, protocol, buffer_callback, self.goes_by_value)
+            again.notes, again.forced, again.new_locks = Notes(), forced, new_locks
+            again.models, again.bundled = [], _bundled(pickler.models, pickler.notes)
+            again.dump(value)
             return file.getvalue()
 
     def can_pickle(self, value: Any) -> bool:
@@ -114,14 +129,17 @@ def _pickler_class() -> Any:
 
         def reducer_override(self, obj: Any) -> Any:
             kind = type(obj)
+            if id(obj) in self.bundled or _is_model(obj):
+                self.models.append(obj)
+                self.notes.modules.add("sqlalchemy")
+                return self.bundled.get(id(obj), (len, ((),)))
             if kind is FunctionType or issubclass(kind, type):
                 reduced = self._reduced_definition(obj)
                 self.notes.note(obj, is_named=reduced is NotImplemented)
                 return reduced
-            reduced = _reduced(obj, self._by_value) or (_reduced_lock(obj, kind) if self.new_locks else None)
-            if reduced is not None:
+            if (reduced := _reduced(obj, self._by_value, new_locks=self.new_locks)) is not None:
                 return reduced
-            self.notes.modules.update([obj.__name__] if kind is ModuleType else ())
+            self.notes.note_module(obj)
             return super().reducer_override(obj)
 
         def _reduced_definition(self, obj: Any) -> Any:
@@ -131,11 +149,41 @@ def _pickler_class() -> Any:
                 return parcel.function_of, (obj.__code__, obj.__module__, *parts)
             if not self._by_value(obj.__module__) and id(obj) not in self.forced:
                 return _reduced_class_in_c(obj) or super().reducer_override(obj)
-            if isinstance(obj, type):
-                return self.reduced_class(obj, _dynamic_class_reduce(obj))
-            return self._dynamic_function_reduce(obj)
+            is_class = isinstance(obj, type)
+            return (
+                self.reduced_class(obj, _dynamic_class_reduce(obj)) if is_class else self._dynamic_function_reduce(obj)
+            )
 
     return Pickler
+
+
+def _is_model(obj: Any) -> bool:
+    """Whether SQLAlchemy has mapped something in a script, or it belongs to that."""
+    if "sqlalchemy" not in sys.modules:
+        return False
+    from fanfold.source import mapped
+
+    return mapped.apart(obj) is not None
+
+
+def _bundled(models: list[Any], notes: Notes) -> dict[int, tuple[Any, ...]]:
+    """How to make what SQLAlchemy has mapped, and the script's functions and classes beside it, by their ids.
+
+    All of it is in one bundle, so that what they share is one and the same. Raises `CaptureError`.
+    """
+    from fanfold.source import mapped, mapped_apart
+    from fanfold.source.capture import Captured
+
+    captured = Captured(mapped.apart(models[0]))
+    main = vars(sys.modules["__main__"])
+    beside = [each for each in notes.functions if each.__globals__ is main]
+    beside_too = [each for each in notes.classes if each.__module__ == "__main__"]
+    numbers: dict[int, int] = {}
+    for each in [*models, *beside, *beside_too]:
+        number = captured.reference(each)
+        numbers[id(each)] = number if type(number) is int else number[0]
+    data = captured.bundle.to_bytes()
+    return {key: (mapped_apart.part_of, (data, number)) for key, number in numbers.items()}
 
 
 def _reduced_class_in_c(obj: Any) -> tuple[Any, ...] | None:
@@ -150,9 +198,13 @@ def _reduced_class_in_c(obj: Any) -> tuple[Any, ...] | None:
 _REMEMBERING = type(lru_cache(lambda: None))
 
 
-def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
+def _reduced(obj: Any, by_value: Callable[[Any], bool], *, new_locks: bool) -> tuple[Any, ...] | None:
     """How to make what cloudpickle would not send, or would send as something else; None for all that it does well."""
     kind = type(obj)
+    return _reduced_by_kind(obj, kind, by_value) or (_reduced_lock(obj, kind) if new_locks else None)
+
+
+def _reduced_by_kind(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
     if kind in _MAKERS:
         return _MAKERS[kind](obj)
     if (reduced := _reduced_by_base(obj, kind, by_value)) is not None:

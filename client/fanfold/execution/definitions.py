@@ -7,6 +7,7 @@ it leaves that class as it is.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,9 +47,8 @@ def pickler_class() -> Any:
             """How to make a class that cloudpickle has taken apart; anything else as it is."""
             if type(reduced) is not tuple or reduced[0].__module__ != "cloudpickle.cloudpickle" or len(reduced) < 3:
                 return reduced
-            _refuse_mapped(made)
-            if "_member_map_" in vars(made):
-                return _reduced_enum(made, reduced[1], reduced[2], self.fill)
+            if own := _reduced_otherwise(made, reduced, self.fill):
+                return own
             metaclass, name, bases, namespace, known_as = reduced[1][:5]
             named = {**namespace, "__qualname__": made.__qualname__}
             slots = vars(made).get("__slots__")  # without them the class would have a `__dict__` instead
@@ -66,14 +66,21 @@ def pickler_class() -> Any:
     return DefinitionPickler
 
 
-def _refuse_mapped(made: type) -> None:
-    """Raises `PicklingError` for a class that SQLAlchemy has mapped: a pickle has the statements of no script."""
+def _reduced_otherwise(made: type, reduced: Any, fill: Any) -> tuple[Any, ...] | None:
+    """How to make a class that cloudpickle cannot take apart, or takes for less than it is; None for others."""
+    apart: Any = sys.modules.get("fanfold.source.mapped_apart")
+    if apart is not None and (name := apart.name_of(made)) is not None:
+        return apart.found_again, name
     if not _OF_SQLALCHEMY.isdisjoint(vars(made)):
-        raise PicklingError(
-            f"cannot pickle class {made.__qualname__!r}, which SQLAlchemy has mapped in a script: its tables know each"
-            " other. Next: give the function to fanfold.submit, which executes the statements of the script again, or"
-            f" put {made.__qualname__!r} and what is mapped with it into a module of your project."
-        )
+        raise _no_name(made)
+    return _reduced_enum(made, reduced[1], reduced[2], fill) if "_member_map_" in vars(made) else None
+
+
+def _no_name(made: type) -> PicklingError:
+    return PicklingError(
+        f"cannot pickle class {made.__qualname__!r}, which SQLAlchemy has mapped, and to which no name at the top"
+        f" of a script leads. Next: put {made.__qualname__!r} and what is mapped with it into a module of your project."
+    )
 
 
 @lru_cache(maxsize=1)

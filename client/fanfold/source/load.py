@@ -172,18 +172,18 @@ def load(bundle: Bundle, *, get_blob: GetBlob | None = None) -> Callable[[], Cal
     call, of this bundle or another, are taken out of `sys.modules` first. Raises `CaptureError` where the bundle's
     text is no Python to this interpreter or needs another, and `CodecError` where a value does not decode.
     """
-    return _Program(bundle, get_blob).fresh
+    return Program(bundle, get_blob).fresh
 
 
 def part_of(loaded: Callable[[], Callable[..., Any]], tree: Any) -> Any:
     """The class or function that `Captured.reference` numbered, in the modules that `loaded`, of `load`, made last."""
-    program: _Program = loaded.__self__  # type: ignore[attr-defined]
+    program: Program = loaded.__self__  # type: ignore[attr-defined]
     return program.part(tree[0] if isinstance(tree, list) else tree)
 
 
 def refill_of(loaded: Callable[[], Callable[..., Any]]) -> Callable[[], None] | None:
     """What takes out of functions' defaults what calls have put there; None where nothing can be put there."""
-    program: _Program = loaded.__self__  # type: ignore[attr-defined]
+    program: Program = loaded.__self__  # type: ignore[attr-defined]
     defaults = program.own_defaults()
     return (lambda: refill(defaults)) if defaults else None
 
@@ -209,7 +209,7 @@ def left_behind(error: BaseException, message: str) -> str:
     return missing_names.left_behind(program.bundle, error, message) or missing_names.of_another(program.python, error)
 
 
-class _Program:
+class Program:
     """One bundle, compiled, and what it displaces in the interpreter while it is the one that runs."""
 
     def __init__(self, bundle: Bundle, get_blob: GetBlob | None) -> None:
@@ -217,23 +217,23 @@ class _Program:
         self.bundle = bundle
         self._get_blob = get_blob
         self._fetched = dict(bundle.blobs)
-        self._graph = json.loads(bundle.graph)
-        self.python: str = self._graph.get("python", "")  # which captured it
-        if bundle.needs or "state_shapes" in self._graph:
+        self.graph = json.loads(bundle.graph)
+        self.python: str = self.graph.get("python", "")  # which captured it
+        if bundle.needs or "state_shapes" in self.graph:
             from fanfold.source.needs import check_needs
 
-            check_needs(bundle, self._graph)
+            check_needs(bundle, self.graph)
         self._codes: dict[tuple[int, bool], CodeType] = {}
         self._statements: dict[str, CodeType] = {}
         self.project = {source.module: source for source in bundle.sources if source.kind != "entry"}
         self._project_codes: dict[str, CodeType] = {}
-        self._lines = {source.path: _linecache_entry(source) for source in bundle.sources}
+        self.lines = {source.path: _linecache_entry(source) for source in bundle.sources}
         self._constants: dict[int, Any] = {}
         self._first: dict[int, Any] = {}
-        for number, node in enumerate(self._graph["nodes"]):
+        for number, node in enumerate(self.graph["nodes"]):
             self._prepare(number, node)
         self._spaces: dict[str, ModuleType] = {}
-        self._modules = [*self.project, *(s["name"] for s in self._graph.get("spaces", ()) if "of" not in s)]
+        self._modules = [*self.project, *(s["name"] for s in self.graph.get("spaces", ()) if "of" not in s)]
         self._displaced: dict[str, ModuleType] = {}
         self._displaced_lines: dict[str, Any] = {}
         self._stand_ins: list[str] = []
@@ -309,7 +309,7 @@ class _Program:
             return self._constants[number]
         if number in self._first:
             return self._first.pop(number)
-        return self._decoded(self._graph["nodes"][number][1])
+        return self._decoded(self.graph["nodes"][number][1])
 
     def imported(self, module: str, name: str) -> Any:
         """A module, or what it has under a name."""
@@ -355,7 +355,7 @@ class _Program:
             raise_as_refusal(self.bundle, self.python, error, self.has)
 
     def _fresh(self) -> Callable[..., Any]:
-        graph = self._graph
+        graph = self.graph
         self._spaces, self._filled = {}, []
         builder = self._builder = Builder(graph, self)
         for module, name, ref in graph.get("after", ()):
@@ -371,7 +371,7 @@ class _Program:
 
     def part(self, number: int) -> Any:
         """One thing of the graph, as the UDF itself has it."""
-        if self._builder is None or not 0 <= number < len(self._graph["nodes"]):
+        if self._builder is None or not 0 <= number < len(self.graph["nodes"]):
             raise LookupError(f"this UDF has no part {number}")
         return self._builder.build(number)
 
@@ -394,12 +394,12 @@ class _Program:
             _install_finder()
             self._displaced = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
             self._stand_ins = self._parents_standing_in()
-            self._displaced_lines = {path: linecache.cache.get(path) for path in self._lines}
+            self._displaced_lines = {path: linecache.cache.get(path) for path in self.lines}
             _Finder.program = self
             for name in LOKYS & sys.modules.keys():
                 _children_of_loky().tell(sys.modules[name])
         # Again each time: a run may have cleared the cache.
-        linecache.cache.update(self._lines)
+        linecache.cache.update(self.lines)
 
     def _parents_standing_in(self) -> list[str]:
         """Have empty packages above the UDF's module where there are no real ones; the names of these.
@@ -434,7 +434,7 @@ class _Program:
 
     def has(self, path: str) -> bool:
         """Whether tracebacks show that path for one of the bundle's sources."""
-        return path in self._lines
+        return path in self.lines
 
     # Modules of the project
 
@@ -446,7 +446,7 @@ class _Program:
 
     def give_values(self, module: ModuleType) -> None:
         """Put into a project module what its text leaves to the bundle."""
-        for name, text in self._graph.get("given", {}).get(module.__name__, {}).items():
+        for name, text in self.graph.get("given", {}).get(module.__name__, {}).items():
             value = self._decoded(text)
             setattr(module, name, value)
             if type(value) in (list, dict, set):
@@ -454,7 +454,7 @@ class _Program:
 
     def files(self) -> dict[str, Any]:
         """The files beside the project's packages, zipped, by package."""
-        return {package: self._decoded(text) for package, text in self._graph.get("files", {}).items()}
+        return {package: self._decoded(text) for package, text in self.graph.get("files", {}).items()}
 
     def execute(self, module: ModuleType) -> None:
         """Run a project module's code in it.
@@ -463,7 +463,7 @@ class _Program:
         were taken.
         """
         self.give_values(module)
-        is_done = module.__name__ in self._graph.get("loaded", ())
+        is_done = module.__name__ in self.graph.get("loaded", ())
         before = [(value, copied(value)) for value in self._filled] if is_done else []
         exec(self.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
         refill([(value, kept) for value, kept in before if value != kept])
@@ -498,7 +498,7 @@ class MainSpec:
 class _Loader:
     """Executes a project module from its shipped text; the shape importlib asks for."""
 
-    def __init__(self, program: _Program) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -534,7 +534,7 @@ class _Finder:
     """Finds the running bundle's project modules, ahead of any file of the same name."""
 
     #: Whose modules are in `sys.modules` now.
-    program: _Program | None = None
+    program: Program | None = None
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG003

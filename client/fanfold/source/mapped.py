@@ -23,6 +23,7 @@ from fanfold.source.modules import has_name, imports_in, is_library, is_of_libra
 from fanfold.source.texts import (
     Source,
     UseSite,
+    annotation_names,
     bindings,
     bound_names,
     dotted,
@@ -68,6 +69,35 @@ def describe(graph: Graph, value: Any) -> Any:
     if is_class and _MAPPED & vars(value).keys() and not _is_of_whole_module(graph, value):
         raise refusals.mapped(value, *graph.last_use())
     return None
+
+
+def apart(value: Any) -> type | None:
+    """A class that hangs together with what the statements of a script have mapped; None for anything else."""
+    if not (_is_of_models(value) if isinstance(value, type) else _is_object(value)):
+        return None
+    for layout in _layouts(_Apart(), value):
+        steps = layout.paths.get(id(value))
+        if steps is not None and layout.maps(steps[0][0]):
+            names = frozenset().union(*(each.binds for each in layout.group(steps[0][0])))
+            found: type = next(made for each in sorted(names) if isinstance(made := layout.namespace[each], type))
+            return found
+    return None
+
+
+def statements_of(namespace: dict[str, Any]) -> set[int]:
+    """The ids of the statements that make and register what is mapped in a namespace."""
+    layout = Layout(namespace, None)
+    mapping = (each for name in layout.names if layout.maps(name) for each in layout.group(name))
+    return {id(each.node) for each in mapping}
+
+
+class _Apart:
+    """In the place of a graph where there is none."""
+
+    home: dict[str, Any] | None = None
+
+    def __init__(self) -> None:
+        self.layouts: dict[int, Layout] = {}
 
 
 def _is_of_whole_module(graph: Graph, made: type) -> bool:
@@ -159,7 +189,7 @@ class Layout:
         return next(([p.node.lineno for p in each[name]] for each in reversed(self._bound) if name in each), [])
 
 
-def _layouts(graph: Graph, value: Any) -> Iterator[Layout]:
+def _layouts(graph: Graph | _Apart, value: Any) -> Iterator[Layout]:
     """The layouts in which a value may be found: of its own module, where that does not travel whole."""
     own = sys.modules.get(value.__module__) if isinstance(value, type) and not is_library(value.__module__) else None
     main = sys.modules.get("__main__")
@@ -286,12 +316,7 @@ def _module_of(value: Any) -> str:
 
 def _reads(node: ast.AST) -> frozenset[str]:
     """Every name that a statement reads, when it is executed or later, also in annotations that are texts."""
-    names = names_in([node])
-    if isinstance(node, ast.ClassDef):
-        from fanfold.source.classes import names_of_statement
-
-        names = names_of_statement(node, [], [])
-    return frozenset(names)
+    return frozenset(names_in([node]) | annotation_names(node, unevaluated=True))
 
 
 def _parts(value: Any) -> Iterator[tuple[list[Any], Any]]:

@@ -44,7 +44,8 @@ def make_models(builder: Builder, ref: int, parts: dict[str, Any]) -> bool:
             for each, (where, is_postponed) in zip(given, _places(parts), strict=True)
         ]
         for code, (where, _) in zip(codes, _places(parts), strict=True):
-            _read(builder, ref, code, {**parts, "source": where[0], "line": where[1]}, space)
+            # What needs these classes itself was not there when the statements were executed.
+            _read(builder, ref, code, {**parts, "source": where[0], "line": where[1]}, space, may_wait=False)
         _fill_for(builder)
     finally:
         builder.doing.discard(ref)
@@ -87,13 +88,15 @@ def _begin(builder: Builder, ref: int, number: int) -> dict[str, Any]:
         raise
 
 
-def _read(builder: Builder, ref: int, code: CodeType, parts: dict[str, Any], space: dict[str, Any]) -> None:
+def _read(
+    builder: Builder, ref: int, code: CodeType, parts: dict[str, Any], space: dict[str, Any], *, may_wait: bool = True
+) -> None:
     """Make what a statement reads. Raises `NotYet` where that is being made, and the statement needs it."""
     for name, each, is_direct in read_first(code, parts, builder.nodes, builder.spaces, space):
         node = builder.nodes[each]
         if node[0] == "held" and node[1] == ref:
             continue  # one of these statements binds it
-        needed = is_direct and each != ref
+        needed = is_direct and each != ref and may_wait
         if each in builder.doing:
             if needed:
                 raise NotYet
