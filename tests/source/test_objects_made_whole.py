@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fanfold.errors import CaptureError
+from fanfold.source.rebuild import Builder, NotYet
 from tests.source.conftest import Desk
 
 HELD = """
@@ -200,3 +202,15 @@ def test_a_method_behind_a_cache_that_goes_to_pickle_by_its_class(desk: Desk, us
                     Model.slow.__name__, Model.__dict__["slow"].owner is Model]
     """
     assert desk.result(text) == [6, 6, 1 + used.startswith("model"), 8, 8, 1, "slow", True]
+
+
+def test_what_waits_for_itself_in_vain_is_refused_and_not_tried_for_ever():
+    builder = Builder({"nodes": []}, None)
+    builder.made[0] = "there"
+
+    def put(_):
+        raise NotYet
+
+    builder.later(put, 0)
+    with pytest.raises(CaptureError, match="in a ring that has no first"):
+        builder.fill()

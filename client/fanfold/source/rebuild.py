@@ -130,6 +130,13 @@ class Builder:
 
     def _wait_no_longer(self) -> None:
         """Have what waits tried again; where that was in vain, it waits for itself, and is made of what is there."""
+        if self._waiting and self._is_forced and self._count == 0:
+            from fanfold.errors import CaptureError
+
+            raise CaptureError(
+                "Objects that the UDF refers to are each made of another one, in a ring that has no first.",
+                next_step="make one of them in a function that the UDF calls.",
+            )
         self._is_forced, self._count = bool(self._waiting) and self._count == 0, 0
         self._pending, self._waiting = deque(self._waiting), []
 
