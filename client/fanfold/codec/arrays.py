@@ -89,7 +89,9 @@ def _is_large(array: Any) -> bool:
 
 
 def _npy(array: Any) -> bytes:
-    if array.dtype.metadata and not array.dtype.names:  # a note for its maker, of which older releases of numpy warn
+    if (
+        array.dtype.metadata is not None and not array.dtype.names
+    ):  # a note for its maker, of which older releases of numpy warn
         array = array.view(np.dtype(array.dtype.str))
     if not _is_kept(array.dtype):
         raise CodecError(
