@@ -138,7 +138,8 @@ window.ff.editor = (() => {
   const changed = () => { const text = textNow(); unsaved = text !== base; draft.text = unsaved ? text : null; keepSoon(); };
   const restored = (text) => { draft.text = text; unsaved = true; };
   // The draft of a file that is about to be opened; what was typed into the one before is kept first.
-  const leave = async (...of) => { keep(); send(true); coming = { key: of[0], draft: await read(...of) }; return coming.draft; };
+  // Its inputs stay here: they may be longer than a message of the socket.
+  const leave = async (...of) => { keep(); send(true); coming = { key: of[0], draft: await read(...of) }; return { ...coming.draft, inputs: "" }; };
   // A file was opened: `text` is what the disk holds, `digest` names it, so that a draft knows what it was written over.
   const opened = (key, text, digest, udf) => {
     if (timer !== null) keep();  // what was typed since it was left belongs to the file before
