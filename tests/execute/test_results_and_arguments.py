@@ -24,6 +24,17 @@ def test_a_coroutine_function_is_awaited(work):
     assert [told.value for told in work(double, [{"x": x} for x in range(5)])] == [0, 2, 4, 6, 8]
 
 
+def test_a_result_that_makes_up_its_attributes_is_asked_for_none(work):
+    def produce(how: str):
+        class Attributes(dict):
+            __getattr__ = dict.__getitem__
+
+        return type(Attributes(how=how)).__name__ if how == "name" else Attributes(how=how)
+
+    named, whole = work(produce, [{"how": "name"}, {"how": "whole"}], serializer="pickle")
+    assert (named.value, whole.status, dict(whole.value)) == ("Attributes", RunStatus.SUCCEEDED, {"how": "whole"})
+
+
 def test_a_value_that_no_codec_knows_is_an_error_that_names_it_and_says_what_to_return(work):
     def produce(how: str):
         return (n for n in how) if how == "odd" else how

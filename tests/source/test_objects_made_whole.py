@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+from unittest import mock
+
 import pytest
 
 from fanfold.errors import CaptureError
@@ -214,3 +218,65 @@ def test_what_waits_for_itself_in_vain_is_refused_and_not_tried_for_ever():
     builder.later(put, 0)
     with pytest.raises(CaptureError, match="in a ring that has no first"):
         builder.fill()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        # Its maker asks for its class, which stands before it.
+        ("""
+        class Rate:
+            def __init__(self, a, b): self.a, self.b = a, b
+            def __reduce__(self): return make, (self.a,), {"b": self.b + 1}
+        def make(a): return Rate(a, 0)
+        rate = Rate(1, 5)
+        def main(): return rate.a, rate.b
+        """, (1, 6)),
+        # Its own `__setattr__` keeps all that it is given.
+        ("""
+        class Open:
+            def __init__(self): self.__dict__["kept"] = {}
+            def __getattr__(self, name):
+                if name not in self.kept: raise AttributeError(name)
+                return self.kept[name]
+            def __setattr__(self, name, value): self.kept[name] = value
+        thing = Open()
+        thing.a = 1
+        def main(): return thing.a, list(thing.kept)
+        """, (1, ["a"])),
+        ("""
+        import collections
+        Row = collections.namedtuple("Row", ["class", "a"], rename=True)
+        def main(): return Row(1, 2)._fields
+        """, ("_0", "a")),
+        ("""
+        import typing
+        import pydantic
+        class Model(pydantic.BaseModel):
+            LIMIT: typing.ClassVar[int] = 9
+            size: int = 3
+        Model.LIMIT = 10
+        def main(): return Model.LIMIT, Model().size
+        """, (10, 3)),
+        ("""
+        import datetime
+        from unittest import mock
+        class Day(datetime.date):
+            @classmethod
+            def today(cls): return cls(2020, 1, 1)
+        mock.patch("datetime.date", Day).start()
+        def main(): return str(datetime.date.today())
+        """, "2020-01-01"),
+        ("""
+        import pandas as pd
+        pd.Series.all_of_it = property(lambda series: int(series.sum()))
+        def main(): return pd.Series([1, 2]).all_of_it
+        """, 3),
+    ],
+    ids=["maker", "setattr", "rename", "class variable", "class in a library", "property of a library's"],
+)  # fmt: skip
+def test_what_is_there_is_what_arrives(desk: Desk, text: str, wanted: Any) -> None:
+    try:
+        assert desk.elsewhere(desk.capture(text)) == json.loads(json.dumps(wanted))
+    finally:
+        mock.patch.stopall()

@@ -245,3 +245,44 @@ def test_a_module_s_name_for_another_module_is_what_it_is_now(desk: Desk) -> Non
     module.uses.tools.go = lambda: "fake"
     module.uses.o = module.other
     assert arrived(capture(module.main))() == module.main() == ("swapped", "fake", 2)
+
+
+def test_a_function_is_replaced_where_it_is_handed_on_as_well(desk: Desk) -> None:
+    desk.write("low.py", "def run(): return 1\n")
+    desk.write("high.py", "from low import run\ndef go(): return run()\n")
+    module = desk.module("import low, high\ndef main(): return low.run(), high.go()\n")
+    module.low.run, module.high.run = (lambda: "low"), (lambda: "high")
+    assert arrived(capture(module.main))() == module.main() == ("low", "high")
+
+
+def test_a_function_that_was_wrapped_since_is_wrapped(desk: Desk) -> None:
+    desk.write(
+        "low.py",
+        """
+        import functools
+        def deco(fn):
+            @functools.wraps(fn)
+            def inner(*given): return "d", fn(*given)
+            return inner
+        def one(): return 1
+        @deco
+        def two(): return 2
+        @deco
+        def three(): return 3
+        class K:
+            def m(self): return 4
+        """,
+    )
+    module = desk.module(
+        """
+        import functools, low
+        def spy(fn):
+            @functools.wraps(fn)
+            def seen(*given): return "seen", fn(*given)
+            return seen
+        low.one, low.two, low.K.m = spy(low.one), spy(low.two), spy(low.K.m)
+        def main(): return low.one(), low.two(), low.three(), low.K().m()
+        """
+    )
+    wanted = (("seen", 1), ("seen", ("d", 2)), ("d", 3), ("seen", 4))
+    assert arrived(capture(module.main))() == module.main() == wanted

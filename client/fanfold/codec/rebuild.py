@@ -336,9 +336,8 @@ class _Builder:
 
     def _with_state(self, made: Any, tree: Any) -> _Build:
         state = yield from self._state(tree)
-        setter = getattr(made, "__setstate__", None)
-        if setter is not None:
-            self._set_state(made, setter, state)
+        if hasattr(type(made), "__setstate__"):  # a `__getattr__` of its own may need its state first
+            self._set_state(made, made.__setstate__, state)
             return
         attributes, slots = state if tree[0] == "both" else (state, None)
         if not isinstance(attributes, (dict, type(None))) or not isinstance(slots, (dict, type(None))):

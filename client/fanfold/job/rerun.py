@@ -74,7 +74,7 @@ class Rerun:
         arguments = decode_arguments(self._text, get_blob=self._get_blob, from_source=self._part, key=self._key)
         with _time_limit(self._limit_s):
             value = function(**arguments)
-            value = _awaited(value) if hasattr(value, "__await__") else value
+            value = _awaited(value) if hasattr(type(value), "__await__") else value
         encode(value, serializer=self._serializer)
         return value
 

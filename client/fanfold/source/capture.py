@@ -7,6 +7,7 @@ code as Python has compiled it. What can take none is refused by name, file and 
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import re
 import sys
@@ -316,6 +317,8 @@ def is_harmless(node: ast.AST, namespace: dict[str, Any]) -> bool:
         return all(is_harmless(part, namespace) for part in parts if part is not None)
     if isinstance(node, ast.Call):
         value = _named(node.func, namespace)
+        if isinstance(node.func, ast.Name) and node.func.id not in namespace:
+            value = vars(builtins).get(node.func.id)  # property(...), frozenset(...)
         if not (isinstance(value, type) and is_library(value.__module__)) and not _is_getter(node, namespace):
             return False
     elif not isinstance(node, _HARMLESS):

@@ -153,7 +153,7 @@ def _of_library(graph: Graph, made: type) -> Any:
 
 def _is_put_there(value: Any, module: str) -> bool:
     """Whether a member of a library's class is somebody else's."""
-    function = getattr(value, "__func__", value)
+    function = getattr(value, "__func__", value.fget if type(value) is property else value)
     if type(value).__module__ == "unittest.mock":
         return True
     if not (isinstance(function, FunctionType) and is_replaced(function)):
@@ -324,6 +324,8 @@ def _named_tuple(graph: Graph, made: Any) -> Any:
         "args": [[made.__name__], graph.ref(made._fields)],
     }
     parts["kwargs"] = {"defaults": graph.ref(defaults), "module": [made.__module__]}
+    if any(name.startswith("_") for name in made._fields):
+        parts["kwargs"]["rename"] = [True]
     given = {"__new__", "_make", "_replace", "__repr__", "_asdict", "__getnewargs__", "_fields", "_field_defaults",
              "__match_args__", "__replace__", "__slots__", *made._fields}  # fmt: skip
     own = {k: v for k, v in list(vars(made).items()) if k not in given and k not in PYTHONS_OWN}
@@ -389,15 +391,33 @@ def _given(made: type, node: ast.ClassDef) -> Iterator[tuple[ast.expr | None, An
         expression = getattr(statement, "value", None)
         if target is None or bound.count(target) != 1 or not isinstance(expression, ast.expr):
             continue
-        if isinstance(expression, ast.Constant) or not names_in([expression]):
-            continue
         default = declared(made, target)
+        if isinstance(expression, ast.Constant) or not names_in([expression]):
+            now = vars(made).get(target, MISSING) if default is MISSING else default
+            if _was_set_since(expression, now):
+                yield expression, now
+            continue
         if isinstance(expression, ast.Call) and not is_enum(made):
             continue  # a field with all its settings, of which the default is only one
         if default is not MISSING:
             yield expression, default
         elif not makes_fields(made) and not is_enum(made) and target in vars(made):
             yield expression, vars(made)[target]
+
+
+#: What a literal may be of.
+_LITERAL = (int, float, str, bytes, bool, type(None), list, dict, tuple, set)
+
+
+def _was_set_since(expression: ast.expr, now: Any) -> bool:
+    """Whether what a literal says is no longer what there is: a class variable of a model may be set."""
+    if type(now) not in _LITERAL:
+        return False
+    try:
+        said = ast.literal_eval(expression)
+        return type(said) is not type(now) or bool(said != now)
+    except Exception:  # noqa: BLE001 - an odd literal, or a comparison of the user's own
+        return False
 
 
 def _assigned(node: ast.stmt) -> str | None:

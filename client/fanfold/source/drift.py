@@ -22,6 +22,7 @@ from fanfold.source.classes import MISSING, declared, is_enum, makes_fields
 from fanfold.source.functions import Located, is_compiled_as_it_stands, locate
 from fanfold.source.instances import encoded
 from fanfold.source.modules import imported_object, is_library, module_name, target, udf_function, unwrapped
+from fanfold.source.rebound import is_of_before, was_bound_again, wrappers
 from fanfold.source.texts import (
     Definition,
     Place,
@@ -450,33 +451,20 @@ def _is_replaced_import(name: str, places: list[Place], value: Any, namespace: d
     alias = next(alias for alias in node.names if bound_name(node, alias) == name)
     now = imported_object(node, alias, package)
     if now is value or isinstance(value, FunctionType):
-        return now is not value and value.__module__ != getattr(now, "__module__", None)
+        return now is not value and not is_of_before(value, now)
     if isinstance(now, ModuleType):  # of one that was only loaded anew, the name is the same
         return not (isinstance(value, ModuleType) and value.__name__ == now.__name__ and value.__spec__ is not None)
-    return isinstance(node, ast.ImportFrom) and _was_bound_again(*target(node, alias, package), value)
-
-
-def _was_bound_again(module: str, attribute: str, value: Any) -> bool:
-    """Whether a module of the project has another value under a name by now than it had when this one was imported.
-
-    A class that was reloaded is no other, and what a module's `__getattr__` makes is a new one each time.
-    """
-    home = sys.modules.get(module)
-    if home is None or attribute not in vars(home) or is_library(module, vars(home)):
-        return False
-    now = vars(home)[attribute]
-    kinds = (value, now) if isinstance(value, type) else (type(value), type(now))
-    if kinds[0] is not kinds[1]:
-        names = [(getattr(kind, "__module__", None), getattr(kind, "__qualname__", None)) for kind in kinds]
-        return names[0] != names[1]
-    return not same(now, value)
+    return isinstance(node, ast.ImportFrom) and was_bound_again(*target(node, alias, package), value)
 
 
 def _of_definition(name: str, places: list[Place], value: Any, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     lines = {first_line(place.node) for place in places if isinstance(place.node, Definition)}
     is_decorated = any(getattr(place.node, "decorator_list", ()) for place in places)
-    made = unwrapped(udf_function(value) or value)
-    if isinstance(places[-1].node, ast.ClassDef):
+    whole = udf_function(value) or value
+    made = unwrapped(whole)
+    if wrappers(whole) > max(len(getattr(place.node, "decorator_list", ())) for place in places):
+        yield name, value  # wrapped since, by more than its statement says
+    elif isinstance(places[-1].node, ast.ClassDef):
         if isinstance(made, type) and made.__qualname__ == name and made.__module__ == namespace.get("__name__"):
             yield from _of_class(name, places, made, namespace)
         elif not is_decorated:
@@ -516,6 +504,8 @@ def _is_as_said(function: FunctionType, lines: set[int], source: Source, namespa
 
 def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     defined, bound = _said_of_class(places)
+    methods = (statement.node for place in places for statement in inside(place))
+    decorators = {m.name: len(m.decorator_list) for m in methods if isinstance(m, Definition)}
     is_generated = bool(places[-1].node.decorator_list) or type(made).__name__ not in ("type", "ABCMeta")  # type: ignore[attr-defined]
     for attribute, value in list(vars(made).items()):
         own = attribute.removeprefix(f"_{made.__name__.lstrip('_')}") if attribute.startswith("_") else attribute
@@ -527,7 +517,9 @@ def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, A
             continue
         lines = defined.get(attribute) or defined.get(own)
         if lines:
-            is_other = not _is_as_said(function, lines, places[0].source, namespace)
+            inner = getattr(value, "__func__", getattr(value, "fget", value))
+            said = max(decorators.get(attribute, 0), decorators.get(own, 0))
+            is_other = wrappers(inner) > said or not _is_as_said(function, lines, places[0].source, namespace)
         else:
             is_other = not {attribute, own} & bound and (isinstance(locate(function), Located) or not is_generated)
         if is_other and not (isinstance(value, property) and function.__globals__ is namespace):

@@ -318,7 +318,7 @@ def _special() -> dict[type, Any]:
         staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
         **dict.fromkeys(_DESCRIPTORS, _descriptor), **views.MAKERS, functools.partialmethod: _partial_method,
         type(functools.lru_cache(len)): _cached, contextvars.ContextVar: _context_variable,
-        types.CodeType: _code,
+        types.CodeType: _code, super: lambda graph, value: call(graph, super, value.__thisclass__, value.__self__),
     }  # fmt: skip
 
 

@@ -589,4 +589,6 @@ def is_replaced(value: Any) -> bool:
         return not is_of_library(value)
     if isinstance(value, (BuiltinFunctionType, ModuleType)):
         return False
-    return type(value).__module__ == "unittest.mock"
+    kind = value if isinstance(value, type) else type(value)
+    where = str(kind.__module__)
+    return where == "unittest.mock" or (where in sys.modules and not is_library(where))

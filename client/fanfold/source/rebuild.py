@@ -327,7 +327,7 @@ class Builder:
                 self._fill_these(self._own(parts["state"]), deep=False)
             _set_state(made, state)
             if "shared" in parts and made.__dict__.keys() == state.keys():  # something else may hold that very dict
-                made.__dict__ = state
+                object.__setattr__(made, "__dict__", state)  # its own `__setattr__` may keep what it is given
         for item in items:
             made.append(item)
         for key, value in pairs:
@@ -349,7 +349,10 @@ class Builder:
         """A class as it is, member by member: nothing of its statement is executed."""
         metaclass = self.get(parts["metaclass"])
         bases = tuple([self.get(base) for base in parts["bases"]])
-        if any(not isinstance(self.nodes[b], list) or self.nodes[b][0] != "class" for b in parts["bases"]):
+        # A base that is imported needs nothing, and meanwhile somebody might ask for this one.
+        if any(
+            not isinstance(self.nodes[b], list) or self.nodes[b][0] not in ("class", "import") for b in parts["bases"]
+        ):
             self.fill()
         space = {"__module__": parts["module"], "__qualname__": parts["qualname"]}
         space |= {name: self.get(value) for name, value in parts.get("first", {}).items()}

@@ -318,7 +318,8 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
         before = _stamps_before(job, arguments)
         try:
             value = job.udf.function(**job.arguments(arguments))
-            if type(value) not in JSON_SCALARS and hasattr(value, "__await__") and not hasattr(value, "__dask_graph__"):
+            kind = type(value)  # an object that makes up its attributes may raise anything
+            if kind not in JSON_SCALARS and hasattr(kind, "__await__") and not hasattr(value, "__dask_graph__"):
                 value = _awaited(value)
         finally:
             tidy()
