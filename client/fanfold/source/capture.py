@@ -63,6 +63,8 @@ _NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
 _OF_DATA = {"numpy", "pandas", "polars", "pyarrow", "geopandas", "shapely", "xarray", "scipy"}
 #: Statements that hold others.
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
+#: What makes a member of a class of a function.
+_DESCRIPTORS = frozenset({"property", "classmethod", "staticmethod"})
 _HARMLESS = (
     ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Starred, ast.expr_context, ast.keyword,
     ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context,
@@ -317,8 +319,8 @@ def is_harmless(node: ast.AST, namespace: dict[str, Any]) -> bool:
         return all(is_harmless(part, namespace) for part in parts if part is not None)
     if isinstance(node, ast.Call):
         value = _named(node.func, namespace)
-        if isinstance(node.func, ast.Name) and node.func.id not in namespace:
-            value = vars(builtins).get(node.func.id)  # property(...), frozenset(...)
+        if isinstance(node.func, ast.Name) and node.func.id in _DESCRIPTORS and node.func.id not in namespace:
+            value = vars(builtins)[node.func.id]
         if not (isinstance(value, type) and is_library(value.__module__)) and not _is_getter(node, namespace):
             return False
     elif not isinstance(node, _HARMLESS):
