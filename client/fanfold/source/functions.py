@@ -211,12 +211,12 @@ def _node(source: Source, step: Step, code: CodeType) -> AnyFunction | None:
     name, line, nth = step
     nodes = _nodes(source).get((name, line), [])
     fitting = [node for node in nodes if _fits(node, code)]
-    if len(fitting) > 1 and sys.version_info >= (3, 11) and line == code.co_firstlineno:
-        spots = [p for p in code.co_positions() if None not in p and (p[0] != p[1] or p[2] != p[3])]
+    is_alone = len(fitting) < 2 or sys.version_info < (3, 11) or line != code.co_firstlineno
+    spots = [p for p in ([] if is_alone else code.co_positions()) if None not in p and (p[0] != p[1] or p[2] != p[3])]
+    if spots:  # 3.12.1 has none for `lambda: 1`
         first, last = min((p[0], p[2]) for p in spots), max((p[1], p[3]) for p in spots)
         placed = [n for n in fitting if _start(n) <= first and last <= _end(n)]
-        fitting = sorted(placed, key=lambda n: (_end(n), [-x for x in _start(n)])) or fitting
-        return fitting[0]
+        return (sorted(placed, key=lambda n: (_end(n), [-x for x in _start(n)])) or fitting)[0]
     return fitting[min(nth, len(fitting) - 1)] if fitting else None
 
 
