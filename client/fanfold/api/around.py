@@ -408,7 +408,7 @@ class _Setups:
                 (source, node, why) for source in sources for node, why in setup_statements(graph, source, namespace)
             ]
             if "sqlalchemy" in sys.modules:
-                from fanfold.source.mapped import statements_of
+                from fanfold.source.libraries.mapped import statements_of
 
                 theirs = statements_of(namespace)  # executed with the classes that they map
                 found = [each for each in found if id(each[1]) not in theirs]

@@ -19,9 +19,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
-from fanfold.source import jinja, type_makers
-from fanfold.source.by_holder import holder_of, without_its_name
+from fanfold.source import type_makers
 from fanfold.source.instances import OF_JINJA, OF_THREADS, is_unentered
+from fanfold.source.libraries import jinja
+from fanfold.source.libraries.by_holder import holder_of, without_its_name
 from fanfold.source.modules import has_name, held_by
 from fanfold.source.reducers import forgets, forgotten
 
@@ -161,7 +162,7 @@ def _is_model(obj: Any) -> bool:
     """Whether SQLAlchemy has mapped something in a script, or it belongs to that."""
     if "sqlalchemy" not in sys.modules:
         return False
-    from fanfold.source import mapped
+    from fanfold.source.libraries import mapped
 
     return mapped.apart(obj) is not None
 
@@ -171,8 +172,8 @@ def _bundled(models: list[Any], notes: Notes) -> dict[int, tuple[Any, ...]]:
 
     All of it is in one bundle, so that what they share is one and the same. Raises `CaptureError`.
     """
-    from fanfold.source import mapped, mapped_apart
     from fanfold.source.capture import Captured
+    from fanfold.source.libraries import mapped, mapped_apart
 
     captured = Captured(mapped.apart(models[0]))
     main = vars(sys.modules["__main__"])

@@ -68,7 +68,7 @@ def pickler_class() -> Any:
 
 def _reduced_otherwise(made: type, reduced: Any, fill: Any) -> tuple[Any, ...] | None:
     """How to make a class that cloudpickle cannot take apart, or takes for less than it is; None for others."""
-    apart: Any = sys.modules.get("fanfold.source.mapped_apart")
+    apart: Any = sys.modules.get("fanfold.source.libraries.mapped_apart")
     if apart is not None and (name := apart.name_of(made)) is not None:
         return apart.found_again, name
     if not _OF_SQLALCHEMY.isdisjoint(vars(made)):

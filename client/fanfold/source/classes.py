@@ -84,7 +84,7 @@ def describe(graph: Graph, made: type) -> Any:
     """The node of a class."""
     module, name = made.__module__, made.__qualname__
     if "sqlalchemy" in sys.modules:
-        from fanfold.source import mapped
+        from fanfold.source.libraries import mapped
 
         if (node := mapped.describe(graph, made)) is not None:
             return node

@@ -17,8 +17,8 @@ from fanfold.codec.classes import OF_BOTO3, can_be_made_new, without_init
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError, CodecError, FanfoldError
-from fanfold.source.by_holder import holder_of, without_its_name
 from fanfold.source.functions import by_name
+from fanfold.source.libraries.by_holder import holder_of, without_its_name
 from fanfold.source.modules import held_by, is_library, own_name
 from fanfold.source.reducers import forgotten, says_nothing
 
@@ -41,7 +41,7 @@ def describe(graph: Graph, value: Any) -> Any:
     """The node of a value. Raises `CaptureError` where it cannot travel."""
     kind = type(value)
     if "sqlalchemy" in sys.modules:
-        from fanfold.source import mapped
+        from fanfold.source.libraries import mapped
 
         if (node := mapped.describe(graph, value)) is not None:
             return node
@@ -369,7 +369,7 @@ def _wrapper(graph: Graph, value: Any) -> Any:
 
 
 def _of_jinja(graph: Graph, value: Any) -> Any:
-    from fanfold.source import jinja
+    from fanfold.source.libraries import jinja
 
     return jinja.describe(graph, value)
 
@@ -397,7 +397,7 @@ def _of_a_module(kind: type) -> Any:
         return type_parts.maker_of(kind)
     logging = sys.modules.get("logging")
     if logging is not None and kind in (logging.Logger, logging.StreamHandler):
-        from fanfold.source import loggers
+        from fanfold.source.libraries import loggers
 
         return loggers.describe_logger if kind is logging.Logger else loggers.describe_handler
     return None
@@ -522,7 +522,7 @@ def _state(graph: Graph, value: Any, state: Any) -> Any:
             graph.ref(each, f".{name}")
     ref = graph.ref(state)
     if is_library(str(type(value).__module__)):
-        from fanfold.source.kept_hashes import leave_out
+        from fanfold.source.libraries.kept_hashes import leave_out
 
         leave_out(graph, value, state)
     return ref

@@ -549,7 +549,7 @@ LOKYS = frozenset({"joblib.externals.loky.backend.spawn", "loky.backend.spawn"})
 
 
 def _children_of_loky() -> Any:
-    from fanfold.source import loky_children
+    from fanfold.source.libraries import loky_children
 
     return loky_children
 

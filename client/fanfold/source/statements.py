@@ -55,7 +55,7 @@ def make_models(builder: Builder, ref: int, parts: dict[str, Any]) -> bool:
         for code, applied_to in zip(codes, given, strict=True):
             execute_again(code, space, applied_to)
         refill([(value, kept) for value, kept in before if value != kept])  # as it is now: it was done here already
-        from fanfold.source.mapped_tables import check_tables
+        from fanfold.source.libraries.mapped_tables import check_tables
 
         check_tables(parts, space)
         for name, attribute, value in parts["members"]:

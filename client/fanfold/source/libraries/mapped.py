@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
 from fanfold.source.functions import Located, is_typed, locate, space_of, take_globals
-from fanfold.source.mapped_tables import tables_of, version
+from fanfold.source.libraries.mapped_tables import tables_of, version
 from fanfold.source.modules import has_name, imports_in, is_library, is_of_library, unwrapped
 from fanfold.source.texts import (
     Source,
