@@ -125,12 +125,19 @@ OLDER_NAMES = {
 def name_of(thing: Any) -> tuple[str, str] | None:
     """The module and the name at which a class or function is found again; None where that gives something else."""
     name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
-    for module in (getattr(thing, "__module__", None), "builtins", "types", *_UFUNC_MODULES):
+    for module in (_home_of(thing), "builtins", "types", *_UFUNC_MODULES):
         if isinstance(module, str) and isinstance(name, str) and lookup(module, name) is thing:
             return OLDER_NAMES.get((module, name), (module, name))
     if isinstance(thing, type):  # a kind that goes by another name, as `mappingproxy` does
         return next((("types", alias) for alias, found in vars(types).items() if found is thing), None)
     return None
+
+
+def _home_of(thing: Any) -> Any:
+    """The module that a thing says it is of; the losses of sklearn 1.7 say only the last part of its name."""
+    module = getattr(thing, "__module__", None)
+    whole = "sklearn._loss._loss"
+    return whole if module == "_loss" and lookup(whole, getattr(thing, "__qualname__", "")) is thing else module
 
 
 #: ufuncs do not say which module they belong to.
@@ -234,7 +241,7 @@ def found_by_reader(module: str, qualname: str) -> Any:
         raise LookupError("a reader rebuilds no such part of the standard library")
     if isinstance(found, type):
         # By its real module: what a module has merely imported is judged where it comes from.
-        if (found.__module__, found.__qualname__) != (module, qualname):
+        if (_home_of(found), found.__qualname__) != (module, qualname):
             raise LookupError("the name belongs to another class in this process")
         if hasattr(found, "__del__"):
             raise LookupError("its class has a `__del__`, which would run code when the value goes")
@@ -275,7 +282,7 @@ def _is_plain_exception(found: Any) -> bool:
 
 def may_call(called: Any, args: list[Any]) -> bool:
     """Whether a reader calls this with what the bytes say."""
-    module, name = getattr(called, "__module__", "") or "", getattr(called, "__qualname__", "")
+    module, name = _home_of(called) or "", getattr(called, "__qualname__", "")
     if any(isinstance(each, range) for each in args) or (called is bytearray and type(args[0]) is not bytes):
         return False  # which would be gone through for ever, or fill the memory
     if called in (types.MappingProxyType, types.GenericAlias):
@@ -301,7 +308,7 @@ def _is_of_numpy_random(argument: Any) -> bool:
 
 
 def _is_of_sklearn(argument: Any) -> bool:
-    return isinstance(argument, type) and argument.__module__.startswith("sklearn.")
+    return isinstance(argument, type) and str(_home_of(argument)).startswith("sklearn.")
 
 
 def _is_compiled(called: Any) -> bool:

@@ -457,6 +457,11 @@ def _is_replaced_import(name: str, places: list[Place], value: Any, namespace: d
     return isinstance(node, ast.ImportFrom) and was_bound_again(*target(node, alias, package), value)
 
 
+def _module_of(made: type) -> str | None:
+    """The module that a class says it is of; None for an Enum of which Python 3.10 itself says that it is of none."""
+    return None if is_enum(made) and made.__module__ == "<unknown>" else made.__module__
+
+
 def _of_definition(name: str, places: list[Place], value: Any, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     lines = {first_line(place.node) for place in places if isinstance(place.node, Definition)}
     is_decorated = any(getattr(place.node, "decorator_list", ()) for place in places)
@@ -465,7 +470,8 @@ def _of_definition(name: str, places: list[Place], value: Any, namespace: dict[s
     if wrappers(whole) > max(len(getattr(place.node, "decorator_list", ())) for place in places):
         yield name, value  # wrapped since, by more than its statement says
     elif isinstance(places[-1].node, ast.ClassDef):
-        if isinstance(made, type) and made.__qualname__ == name and made.__module__ == namespace.get("__name__"):
+        is_its_own = isinstance(made, type) and _module_of(made) in (None, namespace.get("__name__"))
+        if isinstance(made, type) and is_its_own and made.__qualname__ == name:
             yield from _of_class(name, places, made, namespace)
         elif not is_decorated:
             yield name, value
