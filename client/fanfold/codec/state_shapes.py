@@ -41,7 +41,7 @@ def shape(kinds: tuple[type, ...]) -> str:
 def mark(kind: type) -> str:
     """What a state of a class says of the Python that wrote it; empty where all write the same."""
     kept = shape(standard_classes(kind))
-    return f"{sys.version_info.major}.{sys.version_info.minor} {kept}" if kept else ""
+    return f"{sys.version_info[0]}.{sys.version_info[1]} {kept}" if kept else ""
 
 
 def unlike(kind: type, written: str) -> str:

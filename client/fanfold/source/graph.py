@@ -399,7 +399,7 @@ class Graph:
     def document(self, root: Ref, more: dict[str, Any]) -> str:
         """The graph as text."""
         document = {"root": root, "nodes": self.nodes, "spaces": self.spaces, "after": self.after, **more}
-        document |= {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "state_shapes": self.state_shapes}
+        document |= {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "state_shapes": self.state_shapes}
         return _written({k: v for k, v in document.items() if v or k == "root"})
 
     def meaning(self, root: Ref) -> str:

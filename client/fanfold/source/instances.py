@@ -280,7 +280,7 @@ def _code(graph: Graph, value: types.CodeType) -> Any:
     """What `compile` has made: only the same Python can run it."""
     import marshal
 
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     graph.needs["Python", f"{graph.label() or value.co_filename} (compiled code)"] = version
     return call(graph, marshal.loads, marshal.dumps(value))
 

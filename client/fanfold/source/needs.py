@@ -58,7 +58,7 @@ def _standard(place: str) -> type | None:
 
 def python_here() -> str:
     """The minor version of this Python, such as "3.12"."""
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def raise_as_refusal(bundle: Bundle, python: str, error: Exception, is_own: Callable[[str], bool]) -> NoReturn:

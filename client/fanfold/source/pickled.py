@@ -40,7 +40,7 @@ def describe(graph: Graph, value: type, why: str = "") -> Any:
         error.with_traceback(None)  # our own lines, in a notebook
         raise graph.refuse(value, why) from error
     label = graph.label() or value.__qualname__
-    graph.needs["Python", f"{label} (a class, pickled)"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+    graph.needs["Python", f"{label} (a class, pickled)"] = f"{sys.version_info[0]}.{sys.version_info[1]}"
     for each in (*value.__mro__[1:], type(value)):
         graph.note_version(each)
     graph.note_lane("pickle", label, f"a {type(value).__module__}.{type(value).__qualname__}", sink.tell())

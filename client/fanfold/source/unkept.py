@@ -164,7 +164,7 @@ def as_it_is(graph: Graph, function: FunctionType) -> tuple[list[Any], str]:
     """The code of a function that has no text, as Python has compiled it: only the same Python can run it."""
     import marshal
 
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     graph.needs[
         "Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"
     ] = version

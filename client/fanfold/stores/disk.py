@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanfold.core.processes import Locked
 from fanfold.errors import StoreError, StoreFull
+
+if TYPE_CHECKING:
+    import sqlite3
 
 #: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -105,7 +109,7 @@ class Syncer(Locked):
     def sync_soon(self) -> None:
         """Begin now, while other work goes on; a failure is raised by the next `sync`."""
         if self._files:
-            threading.Thread(target=self._try_to_sync, name="fanfold-sync").start()
+            _start(threading.Thread(target=self._try_to_sync, name="fanfold-sync"))
 
     def _try_to_sync(self) -> None:
         with suppress(StoreError):
@@ -132,12 +136,22 @@ def _sync_all(paths: list[Path]) -> None:
                 failures.append(error)
 
     threads = [threading.Thread(target=work, name="fanfold-sync") for _ in range(min(_SIDE_BY_SIDE, len(paths)))]
-    for thread in threads:
-        thread.start()
+    threads = [*takewhile(_start, threads)]
+    if not threads:
+        work()
     for thread in threads:
         thread.join()
     if failures:
         raise failures[0]
+
+
+def _start(thread: threading.Thread) -> bool:
+    """Start a thread; False where none starts: since Python 3.12 an interpreter that ends has no new ones."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def sync_path(path: Path) -> None:
