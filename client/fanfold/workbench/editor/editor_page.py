@@ -512,7 +512,8 @@ class _EditorPage:
             set_text(self._doing, f"{'Planning' if act == 'plan' else 'Starting'} {udf.name} …")
             for one in (self._outcome, self._busy):
                 show(one, shown=True)
-            script("editor.showOutcome")
+            with self._outcome:  # the button that began it may have gone with the run before
+                script("editor.showOutcome")
             answers.append(await self._process.carry_out(order))
 
         done = await self._tried(carry_out)
