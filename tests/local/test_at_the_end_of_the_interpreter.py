@@ -13,8 +13,6 @@ from tests import pythons
 
 SCRIPT = """
 import time
-import pytest
-
 import fanfold
 
 def large(x: int):
