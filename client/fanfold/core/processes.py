@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -168,17 +169,24 @@ def ends_by_interrupt() -> bool:
 
 
 @contextmanager
-def without_interrupts() -> Iterator[None]:
-    """No further Ctrl-C is heard within: what ends is ended in a moment, and not left half done."""
+def _interrupts_go_to(handler: Any) -> Iterator[Any]:
+    """Within, a Ctrl-C goes to `handler`; gives what it went to before, None outside of the main thread."""
     try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, handler)
     except ValueError:  # not in the main thread, where alone they are heard
-        yield
+        yield None
         return
     try:
-        yield
+        yield before
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """No further Ctrl-C is heard within: what ends is ended in a moment, and not left half done."""
+    with _interrupts_go_to(signal.SIG_IGN):
+        yield
 
 
 @contextmanager
@@ -188,14 +196,7 @@ def deferring_interrupts() -> Iterator[None]:
     (It is raised, and dropped, in a callback of `importlib._bootstrap` that holds the lock.)
     """
     heard: list[tuple[int, FrameType | None]] = []
-    try:
-        before = signal.signal(signal.SIGINT, lambda *one: heard.append(one))
-    except ValueError:  # not in the main thread, where alone they are heard
+    with _interrupts_go_to(lambda *one: heard.append(one)) as before:
         yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
     if heard and callable(before):
         before(*heard[0])
