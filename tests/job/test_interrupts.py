@@ -114,7 +114,7 @@ def test_wherever_a_submit_is_interrupted_its_job_is_over(step):
         if interrupt.left > 0:
             break
     assert number > 100
-    assert len(known) > 5
+    assert len(known) > 3
 
 
 WAYS = {
