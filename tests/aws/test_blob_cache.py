@@ -10,8 +10,8 @@ import pytest
 
 from fanfold.core.cost import environments_s
 from fanfold.core.models import JobHeader
+from fanfold.core.processes import python_here
 from fanfold.environments.lock import Lock, Wheel
-from fanfold.environments.requirements import this_python
 from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -77,7 +77,7 @@ def test_each_worker_that_made_an_environment_counts(tmp_path, monkeypatch):
     path = make_wheel(tmp_path, "fftalk", "1.0")
     wheel, bundle = path.read_bytes(), b"{}"
     sha256 = hashlib.sha256(wheel).hexdigest()
-    lock = Lock(this_python(), "", (Wheel("fftalk", "1.0", path.name, sha256, len(wheel)),), unpacked=len(wheel))
+    lock = Lock(python_here(), "", (Wheel("fftalk", "1.0", path.name, sha256, len(wheel)),), unpacked=len(wheel))
     header = JobHeader("j", "f", 1, "aws", "ada", 0.0, hashlib.sha256(bundle).hexdigest(), "c" * 64)
     monkeypatch.setattr(blob_cache, "environment_of", lambda _: lock.to_text())
     with LocalStores.open(tmp_path / "home") as stores:

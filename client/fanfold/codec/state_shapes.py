@@ -13,6 +13,7 @@ from types import CodeType, FunctionType, MemberDescriptorType
 from zlib import crc32
 
 from fanfold.codec.classes import lookup
+from fanfold.core.processes import python_here
 
 #: These keep nothing in the objects of classes that extend them.
 _KEEP_NOTHING = frozenset({"builtins", "typing", "abc", "enum"})
@@ -41,7 +42,7 @@ def shape(kinds: tuple[type, ...]) -> str:
 def mark(kind: type) -> str:
     """What a state of a class says of the Python that wrote it; empty where all write the same."""
     kept = shape(standard_classes(kind))
-    return f"{sys.version_info[0]}.{sys.version_info[1]} {kept}" if kept else ""
+    return f"{python_here()} {kept}" if kept else ""
 
 
 def unlike(kind: type, written: str) -> str:

@@ -1,4 +1,4 @@
-"""How many cores this process may use: its affinity, and the CPU quota of its container."""
+"""What a process is: how many cores it may use (its affinity, its container's CPU quota), its Python, how it ends."""
 
 from __future__ import annotations
 
@@ -156,6 +156,14 @@ def _close_private() -> None:
     for fd in _private:
         os.close(fd)
     _private.clear()
+
+
+# Its Python.
+
+
+def python_here() -> str:
+    """The minor version of this Python, such as "3.12"."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 # A process that ends by a Ctrl-C.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,8 +191,3 @@ def installed_pins() -> dict[str, str]:
 
     found = {normal_name(one.metadata["Name"] or ""): one.version for one in distributions()}
     return {name: version for name, version in sorted(found.items()) if name and version}
-
-
-def this_python() -> str:
-    """This interpreter's version, as far as packages care."""
-    return f"{sys.version_info[0]}.{sys.version_info[1]}"

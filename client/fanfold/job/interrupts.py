@@ -23,8 +23,7 @@ def cancel_for_interrupt(header: JobHeader, engine: Engine, interrupt: KeyboardI
     job, again = Job(header, engine), f'fanfold.get_job("{header.id}")'
     try:
         if job.tracker.look().done:
-            counts = describe_counts(job.state)
-            return KeyboardInterrupt(f"job {job.id} has ended: {counts}; {again} has its results")
+            return KeyboardInterrupt(describe_interrupted(job.tracker))
         job.cancel()
     except JobNotFound:
         return interrupt  # it had not been written down

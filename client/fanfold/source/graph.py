@@ -20,6 +20,7 @@ from fanfold.codec.registry import is_secret
 from fanfold.codec.values import PutBlob
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import sha256
+from fanfold.core.processes import python_here
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import Located
@@ -399,7 +400,7 @@ class Graph:
     def document(self, root: Ref, more: dict[str, Any]) -> str:
         """The graph as text."""
         document = {"root": root, "nodes": self.nodes, "spaces": self.spaces, "after": self.after, **more}
-        document |= {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "state_shapes": self.state_shapes}
+        document |= {"python": python_here(), "state_shapes": self.state_shapes}
         return _written({k: v for k, v in document.items() if v or k == "root"})
 
     def meaning(self, root: Ref) -> str:

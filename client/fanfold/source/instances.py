@@ -16,6 +16,7 @@ from fanfold.codec import encode_json
 from fanfold.codec.classes import OF_BOTO3, can_be_made_new, without_init
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
+from fanfold.core.processes import python_here
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.source.functions import by_name
 from fanfold.source.libraries.by_holder import holder_of, without_its_name
@@ -280,8 +281,7 @@ def _code(graph: Graph, value: types.CodeType) -> Any:
     """What `compile` has made: only the same Python can run it."""
     import marshal
 
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    graph.needs["Python", f"{graph.label() or value.co_filename} (compiled code)"] = version
+    graph.needs["Python", f"{graph.label() or value.co_filename} (compiled code)"] = python_here()
     return call(graph, marshal.loads, marshal.dumps(value))
 
 

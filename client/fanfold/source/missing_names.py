@@ -6,8 +6,9 @@ import linecache
 import re
 from types import ModuleType
 
+from fanfold.core.processes import python_here
 from fanfold.source.load import Bundle
-from fanfold.source.needs import OF_WHAT_IS_MISSING, python_here
+from fanfold.source.needs import OF_WHAT_IS_MISSING
 
 #: As pandas, patsy, duckdb and polars say that a name is not there. Of a column or a file they say it otherwise.
 _MISSING = re.compile(

@@ -8,6 +8,7 @@ from operator import attrgetter
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from fanfold.core.processes import python_here
 from fanfold.errors import CaptureError, FanfoldError
 
 if TYPE_CHECKING:
@@ -54,11 +55,6 @@ def _standard(place: str) -> type | None:
     except (ImportError, AttributeError):
         return None
     return found
-
-
-def python_here() -> str:
-    """The minor version of this Python, such as "3.12"."""
-    return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def raise_as_refusal(bundle: Bundle, python: str, error: Exception, is_own: Callable[[str], bool]) -> NoReturn:

@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.values import encode_json
+from fanfold.core.processes import python_here
 from fanfold.errors import CaptureError
 from fanfold.source.modules import is_library
 
@@ -40,7 +41,7 @@ def describe(graph: Graph, value: type, why: str = "") -> Any:
         error.with_traceback(None)  # our own lines, in a notebook
         raise graph.refuse(value, why) from error
     label = graph.label() or value.__qualname__
-    graph.needs["Python", f"{label} (a class, pickled)"] = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    graph.needs["Python", f"{label} (a class, pickled)"] = python_here()
     for each in (*value.__mro__[1:], type(value)):
         graph.note_version(each)
     graph.note_lane("pickle", label, f"a {type(value).__module__}.{type(value).__qualname__}", sink.tell())

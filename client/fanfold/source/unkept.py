@@ -15,6 +15,7 @@ from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from fanfold.core.processes import python_here
 from fanfold.source.rebuild import AWAIT_AT_TOP
 from fanfold.source.texts import compiled, tree_of
 
@@ -164,10 +165,9 @@ def as_it_is(graph: Graph, function: FunctionType) -> tuple[list[Any], str]:
     """The code of a function that has no text, as Python has compiled it: only the same Python can run it."""
     import marshal
 
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     graph.needs[
         "Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"
-    ] = version
+    ] = python_here()
     data = marshal.dumps(function.__code__)
     return ["marshal", b2a_base64(data, newline=False).decode()], repr(_bare(function.__code__))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fanfold.core.cache_key import package_of
+from fanfold.core.processes import python_here
 from fanfold.engines.base import Description, Engine
 from fanfold.environments.indexes import Indexes, pip_indexes, without_passwords
 from fanfold.environments.libraries import debian_packages, instead_of, missing_libraries
@@ -26,7 +27,6 @@ from fanfold.environments.requirements import (
     is_satisfied,
     parsed,
     requested,
-    this_python,
 )
 from fanfold.environments.resolve import Target, WheelSource, find_uv, resolve
 from fanfold.environments.wheels import Stored, store
@@ -94,7 +94,7 @@ def _installed(requirements: Iterable[str]) -> Iterator[str]:
 
 def _target(described: Description) -> Target:
     if described.uses_own_packages:
-        return Target(this_python(), "", installed_pins(), "this machine's Python")
+        return Target(python_here(), "", installed_pins(), "this machine's Python")
     pins = {normal_name(name): version for name, version in described.packages.items()}
     return Target(described.python, described.architecture, pins)
 
