@@ -216,7 +216,7 @@ def handler_rows(times: int = 300) -> Iterator[Row]:
     folder = Path(tempfile.mkdtemp())
     account = InstantAccount()
     stores = AwsStores(account, table="t", bucket="b", retention_s=86400.0, scratch=folder)
-    realtime.open_stores = lambda *_, **__: stores
+    realtime.open_stores = lambda *_, **__: stores  # type: ignore[attr-defined]
     header = put_job(stores, double, range(times))
     environment = realtime.Environment(folder)
     took = []
@@ -239,6 +239,7 @@ def handler_rows(times: int = 300) -> Iterator[Row]:
 
 class Context:
     memory_limit_in_mb = "4096"
+    aws_request_id = "of-a-benchmark"
 
     def get_remaining_time_in_millis(self) -> int:
         return 120_000

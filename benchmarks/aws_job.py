@@ -65,7 +65,7 @@ def polls_counted() -> Iterator[Counter[str]]:
         found["polls"] += 1
         begin(self, *given)
 
-    Reading.begin = counting  # type: ignore[method-assign]
+    Reading.begin = counting  # type: ignore[method-assign, assignment]
     try:
         yield found
     finally:
@@ -82,7 +82,7 @@ def fleet(job_id: str, spread_s: str) -> None:
     began, start = time.monotonic(), 0
     while start < header.count:
         due = min(header.count, 1 + int(header.count * (time.monotonic() - began) / float(spread_s)))
-        items = []
+        items: list[dict[str, Any]] = []
         for index in range(start, due):
             output = an_output(encode(2 * index).data)._replace(codec="json/1")
             items += stores.log.items([finished(job_id, index, output=output)])

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.measure import best
 from benchmarks.row import Row
+from fanfold.core.processes import python_here
 from fanfold.environments.indexes import pip_indexes
 from fanfold.environments.lock import Lock
-from fanfold.environments.requirements import this_python
 from fanfold.environments.resolve import Target, resolve
 from fanfold.environments.unpack import Environments
 from fanfold.environments.wheels import store
@@ -37,7 +37,7 @@ def cold_environments() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for requirements, module in SETS.items():
             blobs = _FolderStore(Path(folder, "blobs"))
-            target = Target(this_python(), "", {}, "this machine's Python")
+            target = Target(python_here(), "", {}, "this machine's Python")
             lock = store(resolve(requirements, target, pip_indexes()), target, pip_indexes(), blobs, Path(folder)).lock
             rounds = [_cold(lock, blobs, Path(folder, f"{module}-{n}"), module) for n in range(_ROUNDS)]
             yield _row(requirements, lock, best([cold for cold, _ in rounds]), best([warm for _, warm in rounds]))

@@ -24,7 +24,7 @@ _PLACES, _HOST = 16, "m5.4xlarge"
 class Work(NamedTuple):
     """N runs of so many seconds (median; they spread by a tenth), each with a result of so many bytes."""
 
-    count: int
+    count: int  # type: ignore[assignment] # over the method of a tuple
     run_s: float
     result_bytes: int = 1_024
     warm: int = 0

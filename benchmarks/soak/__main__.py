@@ -108,7 +108,8 @@ def _calm(tasks: list[dict[str, Any]], folder: Path, home: dict[str, str]) -> fl
         if not ledger.clean:
             raise SystemExit(f"nothing was killed, and it went wrong: {ledger.unexplained}")
         seconds += ledger.took_s / ledger.runs * sum(task["count"] for task in alike)
-    return seconds / sum(task["count"] for task in tasks)
+    count: int = sum(task["count"] for task in tasks)
+    return seconds / count
 
 
 class Soak:

@@ -41,7 +41,8 @@ def _job(id_file: Path, task: dict[str, Any]) -> fanfold.Job:
     if task["goes_on"] and id_file.exists():
         return fanfold.get_job(id_file.read_text())
     first, count = task["first"], task["count"]
-    job = fanfold.submit(digest, range(first, first + count), collect=False, max_retry=_TRIES, **task["options"])
+    inputs = range(first, first + count)
+    job: fanfold.Job = fanfold.submit(digest, inputs, collect=False, max_retry=_TRIES, **task["options"])
     _write(id_file, job.id)
     return job
 
