@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +85,23 @@ def test_a_call_that_loads_what_the_image_lacks_is_refused_by_its_line(fn, said,
     check_implied(bundle, IMAGE, brought={module})
     check_implied(bundle, IMAGE._replace(packages={**IMAGE.packages, module: "1.0"}))
     check_implied(bundle, IMAGE._replace(packages={}))  # nothing is known of it
+
+
+def test_a_script_and_what_a_module_has_wrapped_are_looked_at_as_well(tmp_path, monkeypatch):
+    (tmp_path / "wrapper_of_mine.py").write_text(
+        "import functools\n\n\ndef logged(fn):\n    @functools.wraps(fn)\n    def inner(*args):\n"
+        "        return fn(*args)\n\n    return inner\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import xarray as xr\nimport wrapper_of_mine\n\n\ndef opens(path):\n    return xr.open_zarr(path)\n\n\n"
+        "wrapped = wrapper_of_mine.logged(opens)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = runpy.run_path(str(script), run_name="__main__")
+    for fn in (made["opens"], made["wrapped"]):
+        with pytest.raises(CaptureError, match=r"script\.py, line 6: xarray\.open_zarr loads zarr,"):
+            check_implied(Captured(fn).bundle, IMAGE)
 
 
 def does_without(path: str):

@@ -120,17 +120,20 @@ def implied_imports(bundle: Bundle) -> Iterator[Implied]:
     texts = [source for source in bundle.sources if any(word in source.text for word in words)]
     if texts:
         graph = json.loads(bundle.graph)
-        of_functions = {space["file"] for space in graph.get("spaces", ())}
+        of_functions = {source.path for source in texts if source.kind == "entry"}
         for source in texts:
-            names = dict(_held(graph, source.path, packages))
+            names = dict(_held(graph, source.module, packages))
             for line, what, modules in _in_text(source.text, names, packages):
                 yield Implied(source.path, line, what, modules, source.path not in of_functions)
 
 
-def _held(graph: Any, path: str, packages: Collection[str]) -> Iterator[tuple[str, str]]:
-    """By which names a file's functions call the packages, and functions of theirs: `xr` for `xarray`."""
+def _held(graph: Any, module: str, packages: Collection[str]) -> Iterator[tuple[str, str]]:
+    """By which names a module's functions call the packages, and functions of theirs: `xr` for `xarray`.
+
+    A script has no file in the graph, and a namespace that is an imported module's no names.
+    """
     for space in graph.get("spaces", ()):
-        for name, number in space["globals"].items() if space["file"] == path else ():
+        for name, number in space["globals"].items() if space.get("name") == module else ():
             node = graph["nodes"][number] if isinstance(number, int) else ("plain", "", "")
             if node[0] == "import" and node[1].partition(".")[0] in packages:
                 yield name, f"{node[1].partition('.')[0]}.{node[2]}".rstrip(".")
