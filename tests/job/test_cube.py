@@ -118,3 +118,33 @@ def test_scenes_of_one_grid_are_put_along_the_time_that_each_has(tmp_path):
     whole = opened(tmp_path / "ndvi.nc")
     assert whole.ndvi.dims == ("time", "x")
     assert str(whole.time.values[2])[:10] == "2024-06-03"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"units": "K"}, "units of 't' is 'degC' in .*1.* and 'K' in .*2"),
+        ({"_FillValue": -9}, "_FillValue of 't' is '-1' in"),
+        ({"_FillValue": -1.0, "units": "degC", "long_name": "another"}, ""),
+    ],
+)
+def test_numbers_that_mean_something_else_are_not_put_together(tmp_path, attributes, words):
+    one, other = month(1), month(2)
+    one.attrs["_FillValue"] = -1
+    other.attrs |= attributes
+    if words:
+        with pytest.raises(CodecError, match=words):
+            write_cube([{"m": 1}, {"m": 2}], [one, other], tmp_path / "m.nc")
+        assert list(tmp_path.iterdir()) == []
+    else:
+        write_cube([{"m": 1}, {"m": 2}], [one, other], tmp_path / "m.nc")
+
+
+def test_tiles_of_two_crs_are_refused_and_so_is_a_tree_of_datasets(tmp_path):
+    tiles = [tile(0, 0), tile(0, 3)]
+    for number, one in enumerate(tiles):
+        one["spatial_ref"].attrs["crs_wkt"] = f"PROJCRS[{number}]"
+    with pytest.raises(CodecError, match="crs_wkt of 'spatial_ref'"):
+        write_cube([0, 1], tiles, tmp_path / "m.nc")
+    with pytest.raises(CodecError, match="the result of run 0 is a DataTree"):
+        write_cube([0], [xr.DataTree.from_dict({"/g": tile(0, 0)})], tmp_path / "m.nc")

@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 import fanfold
 from fanfold.errors import CodecError, InputError
-from fanfold.job import mosaic
+from fanfold.job import mosaic, rasters
 
 #: rasterio's own use of affine.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
@@ -93,7 +93,7 @@ def test_each_form_of_a_raster_is_put_where_it_belongs(tmp_path, form):
 
 
 def test_paths_of_files_that_the_runs_wrote_are_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(mosaic, "_STRIPE_BYTES", 1)  # each row of blocks by itself
+    monkeypatch.setattr(rasters, "_STRIPE_BYTES", 1)  # each row of blocks by itself
     paths = []
     for number, fill in enumerate((1, 2)):
         paths.append(tmp_path / f"{number}.tif")
@@ -110,6 +110,83 @@ def test_bands_have_the_names_that_the_results_give_them(tmp_path):
     pixels, _, _, names = written(tmp_path / "m.tif", result)
     assert names == ("red", "near")
     assert np.array_equal(pixels, [ONE, TWO])
+
+
+def _file_of_bands(path, at_col, bands):
+    profile = {"driver": "GTiff", "count": len(bands), "height": 4, "width": 5, "dtype": "int16", "crs": UTM}
+    with rasterio.open(path, "w", **profile, transform=at(0, at_col)) as file:
+        file.write(np.stack([np.full((4, 5), value, "int16") for value in bands.values()]))
+        file.descriptions = list(bands)
+    return str(path)
+
+
+def _dict_of_bands(path, at_col, bands):
+    arrays = {name: np.full((4, 5), value, "int16") for name, value in bands.items()}
+    return {**arrays, "transform": at(0, at_col), "crs": UTM}
+
+
+def _xarray_of_bands(path, at_col, bands):
+    import xarray as xr
+
+    y, x = 4_999_995.0 - 10 * np.arange(4), 500_005.0 + 10 * (at_col + np.arange(5))
+    return xr.Dataset({name: (("y", "x"), np.full((4, 5), value)) for name, value in bands.items()}, {"y": y, "x": x})
+
+
+@pytest.mark.parametrize("made", [_file_of_bands, _dict_of_bands, _xarray_of_bands])
+def test_bands_are_put_together_by_their_names_whatever_their_order(tmp_path, monkeypatch, made):
+    monkeypatch.setattr(mosaic, "_KEPT_BYTES", 1)  # read again
+    one = made(tmp_path / "1.tif", 0, {"red": 1, "near": 9})
+    other = made(tmp_path / "2.tif", 5, {"near": 9, "red": 1})
+    values, _, _, names = written(tmp_path / "m.tif", one, other)
+    assert names == ("red", "near")
+    assert [np.unique(band).tolist() for band in values] == [[1], [9]]
+    with pytest.raises(CodecError, match="run 1 has the bands green, near, and run 0 red, near"):
+        written(tmp_path / "m.tif", one, made(tmp_path / "3.tif", 5, {"green": 4, "near": 9}))
+
+
+def test_a_vrt_and_a_map_take_bands_by_their_names_too(tmp_path):
+    _file_of_bands(tmp_path / "0.tif", 0, {"red": 1, "near": 9})
+    _file_of_bands(tmp_path / "1.tif", 5, {"near": 9, "red": 1})
+    job = fanfold.submit(path_of, [0, 1], folder=str(tmp_path), collect=False)
+    job.collect(tmp_path / "m.vrt")
+    with rasterio.open(tmp_path / "m.vrt") as file:
+        assert [np.unique(band).tolist() for band in file.read()] == [[1], [9]]
+        assert file.descriptions == ("red", "near")
+    assert "1 (black) to 2 (white)" in job.map()._repr_html_()  # of all that it shows, red is 1
+
+
+@fanfold.udf
+def path_of(number, folder):
+    return f"{folder}/{number}.tif"
+
+
+def test_values_for_no_data_of_an_xarray_are_those_that_its_variables_say(tmp_path):
+    import xarray as xr
+
+    def tile(*fills, dtype="float32"):
+        y, x = 4_999_995.0 - 10 * np.arange(2), 500_005.0 + 10 * np.arange(2)
+        variables = {f"b{n}": (("y", "x"), np.array([[fill, 7], [7, 7]], dtype)) for n, fill in enumerate(fills)}
+        whole = xr.Dataset(variables, {"y": y, "x": x})
+        for n, fill in enumerate(fills):
+            whole[f"b{n}"].attrs["_FillValue"] = fill
+        return whole
+
+    _, seen, profile, _ = written(tmp_path / "m.tif", tile(-1.0))
+    assert (profile["nodata"], seen.tolist()) == (-1.0, [[[False, True], [True, True]]])
+    values, seen, profile, _ = written(tmp_path / "m.tif", tile(-1, -9, dtype="int16"))
+    assert (profile["nodata"], seen[:, 0, 0].tolist(), values[:, 0, 0].tolist()) == (-1, [False, False], [-1, -1])
+    with pytest.raises(CodecError, match="different values for no data"):
+        written(tmp_path / "m.tif", tile(7, 0, dtype="int16"))
+
+
+def test_bands_that_are_masked_in_different_places_want_a_value_for_no_data(tmp_path):
+    array = np.ma.masked_array(np.full((2, 4, 5), 3, "int16"), False)
+    array[0, 0, 0] = np.ma.masked
+    with pytest.raises(CodecError, match="masked in different places"):
+        written(tmp_path / "m.tif", (array, NORTH_WEST, UTM))
+    np.ma.set_fill_value(array, -5)
+    values, seen, profile, _ = written(tmp_path / "m.tif", (array, NORTH_WEST, UTM))
+    assert (profile["nodata"], values[:, 0, 0].tolist(), seen[:, 0, 0].tolist()) == (-5, [-5, 3], [False, True])
 
 
 def test_what_no_run_covers_is_no_data_and_never_a_number(tmp_path):

@@ -12,6 +12,8 @@ from fanfold.errors import CodecError, InputError, MissingPackage
 from fanfold.job.results import say_none
 from fanfold.job.written import written_whole
 
+#: Attributes that say what a variable's numbers mean: where two have others, their numbers do not go into one.
+_MEANINGS = ("units", "crs_wkt", "spatial_ref", "scale_factor", "add_offset", "_FillValue", "missing_value", "nodata")
 #: What is in the folder of a Zarr store, by version.
 STORE_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
@@ -62,7 +64,7 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
     say_none(len(values) - len(kept), len(values))
     labels, values = [labels[place] for place in kept], [values[place] for place in kept]
     for label, value in zip(labels, values, strict=True):
-        if type(value).__module__.partition(".")[0] != "xarray" or not hasattr(value, "coords"):
+        if not _is_dataset(value):
             kind = type(value).__qualname__
             raise CodecError(
                 f"{path.name} holds datasets of xarray, and the result of {_short(label)} is a {kind}.",
@@ -73,6 +75,7 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
     parts = [
         value.to_dataset(name=value.name or "result") if hasattr(value, "to_dataset") else value for value in values
     ]
+    _check_meanings(labels, parts)
     how: dict[str, Any] = {"compat": "no_conflicts", "join": "exact", "combine_attrs": "drop_conflicts"}
     try:
         if len(parts) == 1:
@@ -88,6 +91,36 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
             f"These datasets do not fit into one: {str(error).rstrip('.')}.",
             next_step="give each the coordinates that say where it belongs, or put job.results() together yourself.",
         ) from error
+
+
+def _is_dataset(value: Any) -> bool:
+    """Whether it is an array or a dataset; a tree of datasets has no one set of coordinates."""
+    return type(value).__module__.partition(".")[0] == "xarray" and all(
+        hasattr(value, one) for one in ("coords", "chunks")
+    )
+
+
+def _check_meanings(labels: Sequence[Any], parts: list[Any]) -> None:
+    """Raises `CodecError` where a variable has another unit, CRS or value for no data than in an earlier part."""
+    known: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for label, part in zip(labels, parts, strict=True):
+        for name, variable in part.variables.items():
+            for attribute in variable.attrs.keys() & set(_MEANINGS):
+                ours = (label, variable.attrs[attribute])
+                first = known.setdefault((str(name), attribute), ours)
+                if not _is_same(ours[1], first[1]):
+                    words = [f"{str(value)[:60]!r} in {_short(of)}" for of, value in (first, ours)]
+                    raise CodecError(
+                        f"These datasets do not fit into one: {attribute} of {str(name)!r} is {' and '.join(words)}.",
+                        next_step="have the UDF bring all to one unit, CRS and value for no data.",
+                    )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    try:
+        return str(one) == str(other) or float(one) == float(other)  # -1 and -1.0
+    except (TypeError, ValueError):
+        return False
 
 
 def _side_by_side(parts: list[Any], how: dict[str, Any]) -> Any:

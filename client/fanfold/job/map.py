@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import CodecError, InputError
-from fanfold.job.mosaic import ended_runs, raster_of, raster_of_run, rasters_of_runs
+from fanfold.job.mosaic import ended_runs, rasters_of_runs
+from fanfold.job.rasters import fitted, raster_of, raster_of_run
 from fanfold.job.shapes import Drawing, drawing_of, is_shape, located, shapes_of
 from fanfold.job.written import write_page
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fanfold.job.job import Job
-    from fanfold.job.mosaic import Corner, Raster
+    from fanfold.job.rasters import Corner, Raster
 
 #: Pixels across that a map shows of all rasters together.
 _ACROSS = 900
@@ -70,7 +71,12 @@ def map_of(job: Job, ignore_exceptions: bool) -> JobMap:
         return map_of_shapes(job.collect(ignore_exceptions=ignore_exceptions))
     rasters = rasters_of_runs(runs, job.result)
     numbers = list(rasters)
-    return map_of_rasters(list(rasters.values()), lambda n: raster_of_run(numbers[n], job.result(numbers[n])))
+
+    def read(number: int) -> Raster:
+        run = numbers[number]
+        return fitted(run, raster_of_run(run, job.result(run)), numbers[0], rasters[numbers[0]])
+
+    return map_of_rasters(list(rasters.values()), read)
 
 
 def map_of_rasters(rasters: list[Raster], read: Callable[[int], Raster]) -> JobMap:

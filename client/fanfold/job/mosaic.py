@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import GOOD
 from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.display import say_left_out
 from fanfold.job.nodata import check_nodata, common_nodata, has_data
+from fanfold.job.rasters import Raster, fitted, raster_of_run
 from fanfold.job.results import fold_results, say_none
 from fanfold.job.written import written_whole
 
@@ -22,42 +21,10 @@ if TYPE_CHECKING:
 
     from fanfold.job.job import Job
 
-#: Endings of the files of which a mosaic is made where the runs return paths.
-_RASTER_FILES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".asc"})
 #: Arrays that are kept between the two looks at the results: what is beyond is read again.
 _KEPT_BYTES = 256 << 20
-#: Of a file so many bytes are copied at once.
-_STRIPE_BYTES = 32 << 20
-#: How far from the grid of the others a raster may lie, in pixels: what rounding does to coordinates.
-_OFF_GRID = 0.01
 #: A file so many times as large as what lies in it, beyond this size, is a mistake: rasters of two continents.
 _MOST_EMPTY, _LARGE_BYTES = 50, 1 << 30
-#: Names of dimensions, of rows first.
-_DIMENSIONS = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
-_HOW = (
-    "have each run return `array, transform, crs` (or a dict of these, an xarray object with x and y, or the path of a"
-    " GeoTIFF that it wrote)."
-)
-
-#: From the left and the upper edge: pixels' width and height, both positive.
-Corner: TypeAlias = tuple[float, float, float, float]
-#: The first row of a piece, its values (bands, rows, columns), and where they are any; None: everywhere.
-Stripe: TypeAlias = "tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any] | None]"
-
-
-class Raster(NamedTuple):
-    """One run's raster: where it lies, what its pixels are, and how they are read."""
-
-    corner: Corner
-    shape: tuple[int, int, int]
-    dtype: str
-    crs: Any
-    nodata: Any
-    has_mask: bool
-    names: tuple[str, ...]
-    stripes: Callable[[], Iterator[Stripe]]
-    #: Of it in memory.
-    held_bytes: int
 
 
 class Placed(NamedTuple):
@@ -132,231 +99,6 @@ def frame_of_places(places: Sequence[Placed], label_of: Mapping[int, Any]) -> pd
     return fold_results([label_of[one.run] for one in places], rows)
 
 
-# What the runs gave, as rasters.
-
-
-def raster_of(value: Any) -> Raster | None:
-    """A result as a raster; None where it is none. Raises `CodecError` for one that no grid of pixels can hold."""
-    if isinstance(value, (str, os.PathLike)):
-        return _of_file(os.fspath(value)) if Path(value).suffix.lower() in _RASTER_FILES else None
-    if type(value).__module__.partition(".")[0] == "xarray":
-        return _of_xarray(value)
-    if isinstance(value, Mapping):
-        return _of_parts(list(value.items()))
-    if isinstance(value, (tuple, list)) and 2 <= len(value) <= 5:
-        return _of_parts([("", part) for part in value])
-    return None
-
-
-def _of_parts(parts: list[tuple[Any, Any]]) -> Raster | None:
-    """Of arrays beside what says where they lie: a transform or bounds, a CRS, a value for no data, or a profile."""
-    import numpy as np
-    from rasterio import Affine
-    from rasterio.transform import from_bounds
-
-    bands = [(str(name), part) for name, part in parts if isinstance(part, np.ndarray) and part.ndim in (2, 3)]
-    facts: dict[str, Any] = {}
-    for name, part in parts:
-        if isinstance(part, Affine):
-            facts["transform"] = part
-        elif isinstance(part, Mapping) and "transform" in part:  # `src.profile`
-            facts |= {key: part[key] for key in ("transform", "crs", "nodata") if part.get(key) is not None}
-        elif name in ("crs", "nodata", "bounds"):
-            facts[name] = part
-        elif type(part).__name__ == "CRS" or (name == "" and (isinstance(part, str) or _is_epsg(part))):
-            facts["crs"] = part
-        elif name == "" and part is not None and not isinstance(part, np.ndarray):
-            return None  # whatever it says of the array, it would be lost
-    if not bands or len({part.shape[-2:] for _, part in bands}) > 1:
-        return None
-    if "transform" not in facts and facts.get("bounds") is not None:
-        facts["transform"] = from_bounds(*facts["bounds"], *reversed(bands[0][1].shape[-2:]))
-    if "transform" not in facts:
-        return None
-    flat = [layer for _, part in bands for layer in (part if part.ndim == 3 else part[None])]
-    single = bands[0][1] if len(bands) == 1 else np.ma.stack(flat) if _any_masked(flat) else np.stack(flat)
-    names = tuple(name for name, part in bands if part.ndim == 2)
-    return _of_array(single, names if len(names) == len(flat) else (), facts)
-
-
-def _is_epsg(part: Any) -> bool:
-    return isinstance(part, int) and part >= 1024  # the smallest number of a CRS
-
-
-def _any_masked(arrays: list[Any]) -> bool:
-    import numpy as np
-
-    return any(isinstance(one, np.ma.MaskedArray) for one in arrays)
-
-
-def _of_array(array: Any, names: tuple[str, ...], facts: dict[str, Any]) -> Raster:
-    import numpy as np
-
-    transform, values = facts["transform"], array if array.ndim == 3 else array[None]
-    if transform.b or transform.d or transform.a <= 0 or not transform.e:
-        raise CodecError("its pixels are turned.", next_step="have the UDF warp it to a grid whose north is up.")
-    top = transform.f
-    if transform.e > 0:  # the south is up
-        values, top = values[:, ::-1], transform.f + transform.e * values.shape[1]
-    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values) else None
-    plain = np.ma.getdata(values)
-    nodata = facts.get("nodata")
-    if nodata is None and isinstance(values, np.ma.MaskedArray):
-        nodata = _own_fill_value(values)
-    if nodata is None and plain.dtype.kind == "f":
-        nodata = math.nan
-    there = has_data(plain, nodata)
-    if mask is not None:
-        there = ~mask if there is None else there & ~mask
-
-    return Raster(
-        (transform.c, top, transform.a, abs(transform.e)),
-        plain.shape,
-        plain.dtype.name,
-        _crs(facts.get("crs")),
-        nodata,
-        there is not None and not there.all(),
-        names,
-        lambda: iter([(0, plain, there)]),
-        plain.nbytes,
-    )
-
-
-def _own_fill_value(values: Any) -> Any:
-    """What a masked array that was read from a file has for no data; None where it has only what numpy chose."""
-    import numpy as np
-
-    fill = values.fill_value
-    return None if fill == np.ma.default_fill_value(values) or fill == np.ma.array(0, values.dtype).fill_value else fill
-
-
-def _crs(given: Any) -> Any:
-    from rasterio.crs import CRS
-    from rasterio.errors import CRSError
-
-    if given is None:
-        return None
-    try:
-        return CRS.from_user_input(given.to_wkt() if hasattr(given, "to_wkt") else given) or None
-    except CRSError as error:
-        raise CodecError(f"its CRS cannot be read ({error}).", next_step=_HOW) from error
-
-
-def _of_file(path: str) -> Raster:
-    import rasterio
-    from rasterio.errors import RasterioIOError
-
-    try:
-        with rasterio.open(path) as source:
-            transform = source.transform
-            if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-                raise CodecError("its pixels are turned.", next_step="have the UDF write it with its north up.")
-            return Raster(
-                (transform.c, transform.f, transform.a, -transform.e),
-                (source.count, source.height, source.width),
-                str(source.dtypes[0]),
-                source.crs or None,
-                source.nodata if source.nodata is not None else _nan_of(source.dtypes[0]),
-                source.nodata is None and any("per_dataset" in str(flags) for flags in source.mask_flag_enums),
-                tuple(filter(None, source.descriptions)),
-                lambda: _stripes_of(path),
-                0,
-            )
-    except RasterioIOError as error:
-        raise CodecError(
-            f"its file {path} cannot be read ({error}).", next_step="submit again, which writes it anew."
-        ) from error
-
-
-def _nan_of(dtype: str) -> Any:
-    return math.nan if dtype.startswith("float") else None
-
-
-def _stripes_of(path: str) -> Iterator[Stripe]:
-    """A file from its top to its bottom, in whole rows of blocks."""
-    import rasterio
-    from rasterio.windows import Window
-
-    with rasterio.open(path) as source:
-        block = source.block_shapes[0][0]
-        row_bytes = source.width * source.count * 8
-        rows = max(1, _STRIPE_BYTES // row_bytes // block) * block
-        for start in range(0, source.height, rows):
-            window = Window(0, start, source.width, min(rows, source.height - start))
-            values = source.read(window=window)
-            yield start, values, source.read_masks(window=window) != 0
-
-
-def _of_xarray(value: Any) -> Raster | None:
-    """Of an array or a dataset with equally spaced coordinates of rows and columns; variables and a third are bands."""
-    import numpy as np
-    from rasterio import Affine
-
-    dims = next((pair for pair in _DIMENSIONS if set(pair) <= set(value.dims)), None)
-    if dims is None or not set(dims) <= set(value.coords):
-        return None
-    arrays = {"": value} if hasattr(value, "to_dataset") else dict(value.data_vars)
-    drawn = {str(name): one for name, one in arrays.items() if set(dims) <= set(one.dims) and one.ndim in (2, 3)}
-    if not drawn:
-        return None
-    (top, row_step), (left, col_step) = (_spacing(value.coords[dim], value) for dim in dims)
-    layers, names = [], []
-    for name, one in drawn.items():
-        others = [dim for dim in one.dims if dim not in dims]
-        whole = one.transpose(*others, *dims)
-        layers += list(whole.values) if others else [whole.values]
-        labels = [str(label) for label in one.coords[others[0]].values] if others and others[0] in one.coords else []
-        names += [" ".join(filter(None, (name, label))) for label in labels or [""]]
-    first = next(iter(drawn.values()))
-    array = layers[0][None] if len(layers) == 1 else np.stack(layers)
-    facts = {"crs": _crs_of_xarray(value, dims), "nodata": _fill_of(first)}
-    facts["transform"] = Affine(col_step, 0, left - col_step / 2, 0, row_step, top - row_step / 2)
-    if col_step < 0:
-        raise CodecError("its columns run from east to west.", next_step=f"sort it: `value.sortby({dims[1]!r})`.")
-    return _of_array(array, tuple(names) if all(names) and len(names) == len(array) else (), facts)
-
-
-def _spacing(coordinate: Any, value: Any) -> tuple[float, float]:
-    """The middle of the first pixel, and how far it is to the next. Raises `CodecError` where they differ."""
-    import numpy as np
-
-    middles = np.asarray(coordinate.values, dtype="float64")
-    if len(middles) < 2:
-        written = (
-            str(value.coords["spatial_ref"].attrs.get("GeoTransform", "")) if "spatial_ref" in value.coords else ""
-        )
-        numbers = [float(number) for number in written.split()]
-        if len(numbers) != 6:
-            raise CodecError(
-                f"it has one {coordinate.name} only, so how large a pixel is remains unknown.", next_step=_HOW
-            )
-        return float(middles[0]), numbers[5] if coordinate.name in ("y", "lat", "latitude") else numbers[1]
-    step = float(middles[-1] - middles[0]) / (len(middles) - 1)
-    if not step or np.abs(np.diff(middles) - step).max() > abs(step) * _OFF_GRID:
-        raise CodecError(
-            f"its {coordinate.name} is not equally spaced.", next_step="interpolate it, or write .zarr or .nc."
-        )
-    return float(middles[0]), step
-
-
-def _crs_of_xarray(value: Any, dims: tuple[str, str]) -> Any:
-    """As rioxarray and CF keep it, in a coordinate beside. Degrees of latitude are WGS 84 where nobody says."""
-    for name in ("spatial_ref", "crs"):
-        attributes = value.coords[name].attrs if name in value.coords else {}
-        text = attributes.get("crs_wkt") or attributes.get("spatial_ref")
-        if text:
-            return text
-    return value.attrs.get("crs") or ("EPSG:4326" if dims != ("y", "x") else None)
-
-
-def _fill_of(array: Any) -> Any:
-    for facts in (array.attrs, array.encoding):
-        for name in ("_FillValue", "nodata"):
-            if facts.get(name) is not None and array.dtype.kind != "f":  # of floats xarray has made NaN of it
-                return facts[name]
-    return None
-
-
 # Where they lie together.
 
 
@@ -371,10 +113,11 @@ def plan_mosaic(runs: Sequence[int], value_of: Callable[[int], Any], path: Path)
         if value is None:  # a run that had nothing to give
             continue
         raster = raster_of_run(run, value)
+        if looked:
+            raster = fitted(run, raster, *looked[0][:2])
         held_bytes += raster.held_bytes
         kept = raster if held_bytes <= _KEPT_BYTES else None
         looked.append((run, raster if kept else raster._replace(stripes=_gone), kept))
-        _check_alike(run, raster, *looked[0][:2])
     if not looked:
         raise CodecError(f"{path.name} would hold nothing: no run has a raster.", next_step="see job.errors().")
     say_none(len(runs) - len(looked), len(runs))
@@ -395,56 +138,13 @@ def rasters_of_runs(runs: Sequence[int], value_of: Callable[[int], Any]) -> dict
     found: dict[int, Raster] = {}
     for run in runs:
         if (value := value_of(run)) is not None:
-            found[run] = raster_of_run(run, value)._replace(stripes=_gone)
-            first = next(iter(found))
-            _check_alike(run, found[run], first, found[first])
+            raster = raster_of_run(run, value)._replace(stripes=_gone)
+            found[run] = fitted(run, raster, *next(iter(found.items()))) if found else raster
     return found
 
 
-def _gone() -> Iterator[Stripe]:
+def _gone() -> Iterator[Any]:
     raise AssertionError("it is read again")
-
-
-def raster_of_run(run: int, value: Any) -> Raster:
-    """A run's result as a raster. Raises `CodecError`, naming the run, where it is none."""
-    try:
-        raster = raster_of(value)
-    except CodecError as error:
-        error.message = f"The raster of run {run} has no place in a GeoTIFF: {error.message}"
-        raise
-    if raster is None:
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-        raise CodecError(
-            f"A GeoTIFF holds rasters, and the result of run {run} is none that says where it lies (a {kind}).",
-            next_step=_HOW,
-        )
-    return raster
-
-
-def _check_alike(run: int, raster: Raster, first_run: int, first: Raster) -> None:
-    """Raises `CodecError` where one file cannot hold both."""
-    what = None
-    if raster.crs != first.crs:
-        what = f"has the CRS {_named(raster.crs)}, and run {first_run} {_named(first.crs)}"
-    elif raster.shape[0] != first.shape[0]:
-        what = f"has {raster.shape[0]} bands, and run {first_run} has {first.shape[0]}"
-    elif any(abs(a - b) > 1e-6 * b for a, b in zip(raster.corner[2:], first.corner[2:], strict=True)):
-        sizes = [" x ".join(f"{size:.10g}" for size in one.corner[2:]) for one in (raster, first)]
-        what = f"has pixels of {sizes[0]}, and run {first_run} of {sizes[1]}"
-    else:
-        shifts = [(raster.corner[n] - first.corner[n]) / first.corner[n + 2] for n in (0, 1)]
-        shift = max(abs(one - round(one)) for one in shifts)
-        if shift > _OFF_GRID:
-            what = f"lies {shift:.2f} of a pixel off the grid of run {first_run}"
-    if what is not None:
-        raise CodecError(
-            f"These rasters do not fit into one file: run {run} {what}.",
-            next_step="have the UDF bring all to one grid (rasterio.warp.reproject, or a WarpedVRT).",
-        )
-
-
-def _named(crs: Any) -> str:
-    return "none" if crs is None else str(crs.to_string())
 
 
 def _placed(run: int, raster: Raster, kept: Raster | None, origin: tuple[float, float]) -> Placed:
@@ -510,12 +210,13 @@ def _write_tiles(plan: MosaicPlan, places: list[Placed], value_of: Callable[[int
     }
     storage = {"tiled": True, "blockxsize": 512, "blockysize": 512, "sparse_ok": True, "bigtiff": "IF_SAFER"}
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w+", **profile, **storage) as out:
-        for number, name in enumerate(plan.first.names, 1):
-            if len(plan.first.names) == plan.first.shape[0]:
-                out.set_band_description(number, name)
+        for number, name in enumerate(plan.first.band_names, 1):
+            out.set_band_description(number, name)
         overlaps = _overlapping(places)
         for place, is_shared in zip(places, overlaps, strict=True):
-            raster = place.raster or raster_of_run(place.run, value_of(place.run))
+            raster = place.raster or fitted(
+                place.run, raster_of_run(place.run, value_of(place.run)), places[0].run, plan.first
+            )
             for start, values, there in raster.stripes():
                 check_nodata(place.run, values, there, own=raster.nodata, common=plan.nodata)
                 _put(out, plan, (place.row + start, place.col), values, there, shared=is_shared)

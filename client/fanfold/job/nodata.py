@@ -27,6 +27,28 @@ def common_nodata(given: list[Any], dtype: np.dtype[Any]) -> Any:
     return math.nan if several and dtype.kind == "f" else next(iter(values), None)
 
 
+def one_nodata(layers: list[Any], fills: list[Any]) -> list[Any]:
+    """Bands of one raster with the first one's value for no data, where others have another: a file has one for all.
+
+    Raises `CodecError` where a pixel with data would become no data.
+    """
+    import numpy as np
+
+    common, made = fills[0], []
+    for layer, fill in zip(layers, fills, strict=True):
+        if not _is_same(fill, common):
+            there = has_data(layer, fill)
+            target = math.nan if common is None and layer.dtype.kind == "f" else common
+            if target is None or (not math.isnan(target) and (layer[... if there is None else there] == target).any()):
+                raise CodecError(
+                    f"its bands have different values for no data ({common} and {fill}), and a file has one.",
+                    next_step="have the UDF write one value for no data into all of them.",
+                )
+            layer = layer if there is None else np.where(there, layer, np.asarray(target).astype(layer.dtype))  # noqa: PLW2901
+        made.append(layer)
+    return made
+
+
 def _can_be(value: Any, dtype: np.dtype[Any]) -> bool:
     import numpy as np
 

@@ -85,28 +85,36 @@ def vrt_of(plan: MosaicPlan, places: Sequence[Placed], names: dict[int, str]) ->
     kind = _TYPES.get(plan.dtype.name) or re.sub("u?int|float", lambda found: _WORDS[found[0]], plan.dtype.name)
     for number in range(1, plan.first.shape[0] + 1):
         band = SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
-        if len(plan.first.names) == plan.first.shape[0]:
+        if plan.first.band_names:
             SubElement(band, "Description").text = plan.first.names[number - 1]
         if plan.nodata is not None:
             SubElement(band, "NoDataValue").text = _number(plan.nodata)
-        _add_sources(band, places, names, str(number), plan.nodata)
+        _add_sources(band, places, names, number, plan.nodata)
     if plan.has_mask:
         mask = SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
-        _add_sources(mask, places, names, "mask,1", None)
+        _add_sources(mask, places, names, None, None)
     return root
 
 
-def _add_sources(band: Element, places: Sequence[Placed], names: dict[int, str], of: str, nodata: Any) -> None:
+def _add_sources(
+    band: Element, places: Sequence[Placed], names: dict[int, str], number: int | None, nodata: Any
+) -> None:
+    """`number`: of the mosaic's band, from 1; None for the mask."""
     for place in reversed(places):  # what is named later is drawn over what is named before
         source = SubElement(band, "SimpleSource" if nodata is None else "ComplexSource")
         SubElement(source, "SourceFilename", relativeToVRT="0").text = names[place.run]
-        SubElement(source, "SourceBand").text = of
+        SubElement(source, "SourceBand").text = "mask,1" if number is None else str(_own_number(place, number))
         size = {"xSize": str(place.width), "ySize": str(place.height)}
         SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **size})
         SubElement(source, "DstRect", {"xOff": str(place.col), "yOff": str(place.row), **size})
         own = nodata if nodata is None or place.raster is None else place.raster.nodata
         if own is not None:
             SubElement(source, "NODATA").text = _number(own)
+
+
+def _own_number(place: Placed, number: int) -> int:
+    order = place.raster.order if place.raster else ()
+    return order[number - 1] + 1 if order else number
 
 
 def _number(value: Any) -> str:

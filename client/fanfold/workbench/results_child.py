@@ -87,7 +87,7 @@ def look_in_short(header: JobHeader, outputs: dict[int, Output]) -> dict[int, st
 
 def is_raster(header: JobHeader, index: int, output: Output) -> bool:
     """Whether a run has given a raster, or the path of one."""
-    from fanfold.job.mosaic import raster_of
+    from fanfold.job.rasters import raster_of
 
     if find_spec("rasterio") is None:
         return False
