@@ -100,6 +100,7 @@ def lakes(folder):
     )
     frame.to_file(folder / "lakes.gpkg")
     frame.to_file(folder / "lakes.geojson")
+    frame.to_file(folder / "lakes.fgb")
     frame.to_parquet(folder / "lakes.parquet")
     return frame
 
@@ -108,7 +109,7 @@ def area(name: str, geometry):
     return name, geometry.area
 
 
-@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "parquet"])
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "parquet"])
 def test_each_feature_of_a_layer_is_an_input_with_its_geometry(lakes, suffix):
     rows = list(fanfold.rows(f"lakes.{suffix}"))
     assert [(row["name"], row["depth"], row["geometry"].wkt) for row in rows] == [

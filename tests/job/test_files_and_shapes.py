@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import fanfold
+from fanfold.errors import CodecError
 from fanfold.job.results import fold_results
 
 gpd = pytest.importorskip("geopandas")
@@ -83,18 +84,18 @@ def test_small_arguments_beside_a_shape_stay_labels(grid):
     assert frame["cell"].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("ending", ["parquet", "geoparquet", "gpkg", "geojson"])
+@pytest.mark.parametrize("ending", ["parquet", "geoparquet", "gpkg", "geojson", "fgb"])
 def test_geometries_go_to_files_that_hold_them(grid, tmp_path, ending):
     job = fanfold.submit(buffered, grid, collect=False)
     path = tmp_path / f"out.{ending}"
     frame = job.collect(path)
     read = gpd.read_parquet(path) if ending.endswith("parquet") else gpd.read_file(path)
-    assert read["cell"].tolist() == [1, 2]
+    assert sorted(read["cell"]) == [1, 2]  # FlatGeobuf sorts by place
     assert read.geometry.area.sum() == pytest.approx(frame.geometry.area.sum())
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".parquet"])
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".fgb", ".parquet"])
 def test_rings_are_lines_in_files(tmp_path, ending):
     """GDAL ends the process at a LinearRing."""
 
@@ -107,6 +108,74 @@ def test_rings_are_lines_in_files(tmp_path, ending):
     job.collect(tmp_path / f"m{ending}")
     found = (gpd.read_parquet if ending == ".parquet" else gpd.read_file)(tmp_path / f"m{ending}")
     assert (found.geom_type[0], found.geometry[0].length, found.geometry[1], found.crs) == ("LineString", 4, None, 4326)
+
+
+def _feature(n):
+    return {
+        "type": "Feature",
+        "id": f"f{n}",
+        "geometry": {"type": "Point", "coordinates": [n, 1]},
+        "properties": {"a": n},
+    }
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".fgb", ".geoparquet"])
+@pytest.mark.parametrize(
+    ("results", "columns", "count"),
+    [
+        ([_feature(0), {**_feature(1), "geometry": None}], {"id", "a"}, 2),
+        (
+            [
+                {"type": "FeatureCollection", "features": []},
+                {"type": "FeatureCollection", "features": [_feature(1)] * 2},
+            ],
+            {"a"},
+            2,
+        ),
+        ([{"type": "Point", "coordinates": [5, 6]}, {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}], set(), 2),
+    ],
+)
+def test_geojson_as_results_is_a_layer_of_shapes(tmp_path, ending, results, columns, count):
+    from fanfold.job.export import write_frame
+    from fanfold.job.results import fold_results
+
+    write_frame(fold_results([{"n": 0}, {"n": 1}], results), tmp_path / f"m{ending}")
+    found = (gpd.read_parquet if ending == ".geoparquet" else gpd.read_file)(tmp_path / f"m{ending}")
+    assert (len(found), found.crs.to_epsg()) == (count, 4326)
+    assert columns < set(found.columns) or not columns
+    assert sum(shape is not None for shape in found.geometry) == (1 if "id" in columns else 2)
+    if columns:
+        assert sorted(found["a"]) in ([0, 1], [1, 1])
+
+
+def test_a_map_shows_features_too():
+    from fanfold.job.map import map_of_shapes
+    from fanfold.job.results import fold_results
+
+    assert "1 shape" in map_of_shapes(fold_results([{"n": 0}], [_feature(0)]))._repr_html_()
+
+
+def test_columns_that_gdal_has_names_for_itself_stay(tmp_path):
+    from fanfold.job.export import write_frame
+
+    frame = gpd.GeoDataFrame({"fid": [1, 1], "GEOM": ["u", "v"]}, geometry=[shapely.Point(0, 0), None], crs=4326)
+    for ending in (".gpkg", ".fgb"):
+        write_frame(frame, tmp_path / f"m{ending}")
+        found = gpd.read_file(tmp_path / f"m{ending}")
+        assert (found["fid"].tolist(), found["GEOM"].tolist()) == ([1, 1], ["u", "v"])
+        assert [shape is None for shape in found.geometry] == [False, True]
+
+
+def test_columns_that_a_layer_has_no_room_for_are_named(tmp_path):
+    from fanfold.job.export import write_frame
+
+    frame = gpd.GeoDataFrame({"a": [1], "A": [2], "t": pd.to_timedelta([1])}, geometry=[shapely.Point(0, 0)], crs=4326)
+    with pytest.raises(CodecError, match="a and A are one name"):
+        write_frame(frame.drop(columns="t"), tmp_path / "m.gpkg")
+    with pytest.raises(CodecError, match="t holds durations") as refused:
+        write_frame(frame, tmp_path / "m.fgb")
+    assert refused.value.next_step == "have the UDF return seconds: `.dt.total_seconds()`."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_text_files_hold_shapes_as_wkt(grid, tmp_path):

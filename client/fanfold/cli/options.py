@@ -36,7 +36,7 @@ def engine_names(incomplete: str) -> list[str]:
     return [name for name in ("local", "aws") if name.startswith(incomplete)]
 
 
-FORMATS = ".parquet, .geoparquet, .csv, .jsonl, .gpkg, .geojson, .tif, .vrt, .zarr or .nc, here or at s3://."
+FORMATS = ".parquet, .geoparquet, .csv, .jsonl, .gpkg, .geojson, .fgb, .tif, .vrt, .zarr or .nc, here or at s3://."
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; - is the latest.", autocompletion=job_ids)]
 JobOrFolder = Annotated[
     str,
@@ -52,7 +52,7 @@ InputsFile = Annotated[
         "--inputs",
         "-i",
         metavar="FILE",
-        help=".csv, .tsv, .jsonl, .parquet, .gpkg or .geojson; - for JSON lines from stdin.",
+        help=".csv, .tsv, .jsonl, .parquet, .gpkg, .geojson or .fgb; - for JSON lines from stdin.",
     ),
 ]
 ResultsOf = Annotated[

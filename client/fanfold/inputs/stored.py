@@ -275,4 +275,5 @@ READERS: dict[str, Callable[[str, Sequence[str]], Iterator[Any]]] = {
     ".geoparquet": _parquet,
     ".geojson": _features,
     ".gpkg": _features,
+    ".fgb": _features,
 }

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.core.plain_json import cell, rows
 from fanfold.errors import CodecError, InputError
+from fanfold.job.layers import WithoutShapes, of_features, writer_of
 from fanfold.job.s3_target import check_address, collect_into_s3, s3_address
-from fanfold.job.shapes import is_shape, located
+from fanfold.job.shapes import is_geographic, is_shape, located, shapes_as
 from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Arrays, lists, frames and the like stand in their cells as JSON: pandas would write their text, cut short."""
     import pandas as pd
 
-    whole = _shapes_as(frame, "wkt")
+    whole = shapes_as(frame, "wkt")
     for place, kind in enumerate(whole.dtypes):
         if pd.api.types.is_object_dtype(kind):
             cells = [cell(value) for value in whole.iloc[:, place]]
@@ -38,7 +39,7 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _write_json_lines(frame: pd.DataFrame, path: Path) -> None:
-    whole = _shapes_as(frame, "wkt")
+    whole = shapes_as(frame, "wkt")
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for start in range(0, len(whole), _ROWS_AT_A_TIME):
             for row in rows(whole.iloc[start : start + _ROWS_AT_A_TIME]):
@@ -49,52 +50,24 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """GeoParquet where the frame has a geometry; further shapes, such as those of arguments, as WKB."""
     if path.suffix == ".geoparquet" or find_spec("geopandas"):
         frame = located(frame)
-    _shapes_as(frame, "wkb").to_parquet(path, index=False)
-
-
-class WithoutShapes(TypeError):
-    """What a format of geometries is to hold has none."""
-
-
-def _write_layer(driver: str) -> Callable[[pd.DataFrame, Path], None]:
-    """A writer of a format that holds one geometry a row, besides plain columns."""
-
-    def write(frame: pd.DataFrame, path: Path) -> None:
-        frame = located(frame)
-        if not _is_geographic(frame):
-            raise WithoutShapes("it holds geometries, and the results have none (no GeoDataFrame)")
-        layer: Any = _without_rings(_shapes_as(frame, "wkt"))
-        name = re.sub(r"\W", "_", Path(path.name.split(".", 2)[2]).stem)  # as `write_frame` calls what is half written
-        layer.to_file(path, driver=driver, layer=name, index=False)
-
-    return write
-
-
-def _without_rings(layer: Any) -> Any:
-    """The layer with lines in the place of LinearRings, which no format has: GDAL ends the process at one."""
-    shapes = layer.geometry
-    rings = shapes.geom_type == "LinearRing"
-    if not rings.any():
-        return layer
-    import shapely
-
-    return layer.set_geometry(shapes.where(~rings, shapely.from_wkb(shapely.to_wkb(shapes.to_numpy()))))
+    shapes_as(frame, "wkb").to_parquet(path, index=False)
 
 
 #: The writer of each format, by the end of a file's name.
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".parquet": _write_parquet,
-    ".geoparquet": _write_parquet,
+    ".geoparquet": lambda frame, path: _write_parquet(of_features(frame), path),
     ".csv": _write_csv,
     ".jsonl": _write_json_lines,
-    ".gpkg": _write_layer("GPKG"),
-    ".geojson": _write_layer("GeoJSON"),
+    ".gpkg": writer_of("GPKG"),
+    ".geojson": writer_of("GeoJSON"),
+    ".fgb": writer_of("FlatGeobuf"),
 }
 
 
 def _with_shapes_of_inputs(frame: pd.DataFrame, inputs: Sequence[Any], values: Sequence[Any]) -> pd.DataFrame:
     """The frame with the shapes that the runs were given, where their results have none: numbers by field, say."""
-    if not inputs or not isinstance(inputs[0], dict) or _is_geographic(located(frame)):
+    if not inputs or not isinstance(inputs[0], dict) or is_geographic(located(frame)):
         return frame
     names = [name for name, one in inputs[0].items() if is_shape(one) and all(is_shape(e.get(name)) for e in inputs)]
     sizes = [0 if one is None else len(one) if hasattr(one, "columns") else 1 for one in values]
@@ -110,41 +83,8 @@ def _with_shapes_of_inputs(frame: pd.DataFrame, inputs: Sequence[Any], values: S
     return together
 
 
-def _is_geographic(frame: pd.DataFrame) -> bool:
-    return hasattr(frame, "to_file") and getattr(frame, "_geometry_column_name", None) in frame.columns
-
-
-def _shapes_as(frame: pd.DataFrame, form: str) -> pd.DataFrame:
-    """The frame with each shape outside its own geometry column as text ("wkt") or bytes ("wkb").
-
-    No format takes shapes in columns of objects, as those of arguments are; GeoParquet alone takes a second geometry.
-    """
-    import pandas as pd
-
-    whole = frame.copy(deep=False)
-    own = frame._geometry_column_name if _is_geographic(frame) else None
-    for place, (name, kind) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
-        if name == own or (kind.name == "geometry" and form == "wkb") or kind.name not in ("object", "geometry"):
-            continue
-        values = list(frame.iloc[:, place])
-        if any(map(_has_shape, values)):
-            cells = [_shape_as(value, form) for value in values]
-            whole.isetitem(place, pd.Series(cells, dtype=object).to_numpy())
-    return whole
-
-
-def _has_shape(value: Any) -> bool:
-    return is_shape(value) or (isinstance(value, (list, tuple)) and any(map(is_shape, value[:20])))
-
-
-def _shape_as(value: Any, form: str) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_shape_as(one, form) for one in value]
-    return getattr(value, form) if is_shape(value) else value
-
-
 #: What is written for its shapes.
-LAYERS = (".gpkg", ".geojson", ".geoparquet")
+LAYERS = (".gpkg", ".geojson", ".fgb", ".geoparquet")
 #: Rasters that the runs gave, as one file (`job.mosaic`), and datasets of xarray, as one (`job.cube`).
 MOSAICS = (".tif", ".tiff")
 CUBES = (".zarr", ".nc")
@@ -226,6 +166,8 @@ def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 def _write(frame: pd.DataFrame, path: Path) -> None:
     try:
         _WRITERS[path.suffix](frame, path)
+    except CodecError:  # says what to do
+        raise
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # of pandas, pyarrow and pyogrio
         others = [suffix for suffix in (".jsonl", ".csv") if suffix != path.suffix]
         fitting = "columns of one type each"

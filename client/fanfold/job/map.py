@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import CodecError, InputError
+from fanfold.job.layers import of_features
 from fanfold.job.mosaic import ended_runs, rasters_of_runs
 from fanfold.job.rasters import fitted, raster_of, raster_of_run
 from fanfold.job.shapes import Drawing, drawing_of, is_shape, located, shapes_of
@@ -67,7 +68,14 @@ def map_of(job: Job, ignore_exceptions: bool) -> JobMap:
     values = (value for run in runs if (value := job.result(run)) is not None)
     first = next(values, None)
     parts = first if isinstance(first, dict) else {"": first}
-    if first is None or hasattr(first, "to_file") or "geometry" in parts or any(map(is_shape, parts.values())):
+    is_geojson = isinstance(parts.get("type"), str) and bool({"coordinates", "features", "geometry"} & parts.keys())
+    if (
+        first is None
+        or hasattr(first, "to_file")
+        or is_geojson
+        or "geometry" in parts
+        or any(map(is_shape, parts.values()))
+    ):
         return map_of_shapes(job.collect(ignore_exceptions=ignore_exceptions))
     rasters = rasters_of_runs(runs, job.result)
     numbers = list(rasters)
@@ -107,7 +115,7 @@ def map_of_rasters(rasters: list[Raster], read: Callable[[int], Raster]) -> JobM
 
 def map_of_shapes(frame: Any) -> JobMap:
     """The geometries of a frame, or of its column of results. Raises `InputError` where there are none."""
-    frame = located(frame)
+    frame = located(of_features(frame))
     is_frame = getattr(frame, "_geometry_column_name", None) in frame.columns
     shapes = frame.geometry if is_frame else [one for one in frame.get("result", ()) if is_shape(one)]
     geographic = is_frame and bool(getattr(frame.crs, "is_geographic", False))

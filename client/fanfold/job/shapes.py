@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The drawing's own units across; lines keep their width on the screen however it is scaled.
 _ACROSS = 1000.0
@@ -60,6 +63,40 @@ def located(frame: Any) -> Any:
                 frame.assign(**{name: geopandas.GeoSeries(cells, frame.index)}), geometry=name
             )
     return frame
+
+
+def is_geographic(frame: pd.DataFrame) -> bool:
+    """Whether it has a geometry of its own, as a GeoDataFrame has."""
+    return hasattr(frame, "to_file") and getattr(frame, "_geometry_column_name", None) in frame.columns
+
+
+def shapes_as(frame: pd.DataFrame, form: str) -> pd.DataFrame:
+    """The frame with each shape outside its own geometry column as text ("wkt") or bytes ("wkb").
+
+    No format takes shapes in columns of objects, as those of arguments are; GeoParquet alone takes a second geometry.
+    """
+    import pandas as pd
+
+    whole = frame.copy(deep=False)
+    own = frame._geometry_column_name if is_geographic(frame) else None
+    for place, (name, kind) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
+        if name == own or (kind.name == "geometry" and form == "wkb") or kind.name not in ("object", "geometry"):
+            continue
+        values = list(frame.iloc[:, place])
+        if any(map(_has_shape, values)):
+            cells = [_shape_as(value, form) for value in values]
+            whole.isetitem(place, pd.Series(cells, dtype=object).to_numpy())
+    return whole
+
+
+def _has_shape(value: Any) -> bool:
+    return is_shape(value) or (isinstance(value, (list, tuple)) and any(map(is_shape, value[:20])))
+
+
+def _shape_as(value: Any, form: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_shape_as(one, form) for one in value]
+    return getattr(value, form) if is_shape(value) else value
 
 
 def _is_missing(cell: Any) -> bool:

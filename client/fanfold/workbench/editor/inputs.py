@@ -18,7 +18,7 @@ from fanfold.errors import InputError
 from fanfold.source.texts import tree_of
 
 #: What files of inputs may end in.
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".geojson", ".gpkg", ".geoparquet", ".txt")
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".geojson", ".gpkg", ".fgb", ".geoparquet", ".txt")
 #: Characters of the longest text that is looked at as `range(...)`.
 _LONGEST_RANGE = 200
 _NOTHING = InputError("There are no inputs.", next_step="write one a line, or choose a file.")
