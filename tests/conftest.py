@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.cloud.fixtures import cloud, cloud_account, engine, on_cloud, synthesised
 from tests.environments.index import index
@@ -20,6 +21,10 @@ __all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "index", "o
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
     pytest.register_assert_rewrite(f"tests.stores.{contract}")
 
+
+# How fast a machine is that others use too says nothing of a test.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 #: What the folder of a test, or a fixture that it asks for, says of it.
 _MARKS_OF_FOLDERS = {

@@ -50,6 +50,26 @@ class ResultCacheContract:
         keys = [key for pair in zip((entry.key for entry in entries), others, strict=True) for key in pair]
         assert cache.lookup(keys, max_age_s=DAY_S) == {entry.key: entry for entry in entries}
 
+    def test_of_entries_that_are_recorded_together_each_is_replaced_and_forgotten_by_itself(self, cache):
+        entries = {name: an_entry(name, age_s=10) for name in map(str, range(300))}
+        cache.record(list(entries.values()))
+        newer = {name: an_entry(name, data=b"newer") for name in ("0", "150", "299", "300")}
+        cache.record([*newer.values(), an_entry("7", age_s=50, data=b"older")])
+        cache.forget([entries["5"].key, entries["200"].key, newer["299"].key, an_entry("never there").key])
+        left = {**entries, **newer}
+        for name in ("5", "200", "299"):
+            del left[name]
+        keys = [entry.key for entry in {**entries, **newer}.values()]
+        assert cache.lookup(keys, max_age_s=DAY_S) == {entry.key: entry for entry in left.values()}
+        cache.record([entries["5"]])
+        assert cache.lookup([entries["5"].key], max_age_s=DAY_S) == {entries["5"].key: entries["5"]}
+
+    def test_of_two_entries_of_one_key_that_are_recorded_together_the_newer_counts(self, cache):
+        older, newer = an_entry("a", age_s=50, data=b"older"), an_entry("a", data=b"newer")
+        others = [an_entry(str(number)) for number in range(200)]
+        cache.record([newer, *others, older])
+        assert cache.lookup([older.key], max_age_s=DAY_S) == {older.key: newer}
+
     def test_the_same_key_twice_is_one_answer(self, cache):
         entry = an_entry("a")
         cache.record([entry])

@@ -133,6 +133,46 @@ def test_two_keys_that_share_a_slot_are_told_apart(stores):
     assert stores.cache.lookup([one.key, other.key], max_age_s=DAY_S) == {one.key: one}
 
 
+def test_usage_and_clearing_count_each_entry_once_however_often_it_was_replaced(stores):
+    many = [an_entry(str(number), age_s=1000, data=b"123") for number in range(300)]
+    for _ in range(3):
+        stores.cache.record(many)
+    stores.cache.record([an_entry("0", data=b"4567"), an_entry("299", data=b"4567")])
+    stores.cache.forget([an_entry("150").key])
+    assert stores.cache.usage() == (299, 3 * 297 + 8)
+    assert stores.cache.clear(older_than_s=100) == (297, 0)
+    assert stores.cache.usage() == (2, 8)
+    stores.cache.forget([an_entry("0").key, an_entry("299").key])
+    assert stores.cache.usage() == (0, 0)
+    with stores.database.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM cached UNION SELECT count(*) FROM cache_pages").fetchall() == [
+            (0,)
+        ]
+
+
+def test_a_damaged_page_of_the_cache_is_computed_again_and_costs_the_others_nothing(stores):
+    here, elsewhere = [an_entry(f"a {number}") for number in range(3)], an_entry("b")
+    stores.cache.record(here)
+    stores.cache.record([elsewhere])
+    with stores.database.writing() as connection:
+        connection.execute("UPDATE cache_pages SET results = x'00' WHERE entries = 3")
+    keys = [entry.key for entry in (*here, elsewhere)]
+    assert stores.cache.lookup(keys, max_age_s=DAY_S) == {elsewhere.key: elsewhere}
+    stores.cache.record(here[:2])
+    assert stores.cache.lookup(keys, max_age_s=DAY_S).keys() == {elsewhere.key, here[0].key, here[1].key}
+    assert stores.cache.usage()[0] == 3
+
+
+def test_an_object_of_an_entry_that_was_replaced_is_deleted_and_that_of_its_neighbour_stays(stores):
+    stays, goes = (stored(stores, name) for name in ("stays", "goes"))
+    of_a = an_entry("a")._replace(output=an_output(b"a", key=goes))
+    of_b = an_entry("b")._replace(output=an_output(b"b", key=stays))
+    stores.cache.record([of_a, of_b])
+    stores.cache.record([an_entry("a")])
+    stores.cache.clear(older_than_s=100)
+    assert [stores.objects.exists(key) for key in (stays, goes)] == [True, False]
+
+
 def test_usage_counts_entries_and_bytes(stores):
     assert stores.cache.usage() == (0, 0)
     stores.cache.record([an_entry("a", data=b"123"), an_entry("b", data=b"4567")])
@@ -222,7 +262,7 @@ def test_events_and_what_they_give_to_the_cache_are_written_together_or_not_at_a
     job = a_job()
     stores.log.put_job(job)
     with stores.database.writing() as connection:
-        connection.execute("CREATE TRIGGER no BEFORE INSERT ON cache BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        connection.execute("CREATE TRIGGER no BEFORE INSERT ON cached BEGIN SELECT RAISE(ABORT, 'refused'); END")
     with pytest.raises(StoreError, match="refused"):
         stores.record([finished(job.id, 0)], [an_entry("a")])
     assert read_all(stores.log, job.id) == []

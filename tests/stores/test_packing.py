@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from fanfold.core.models import CacheEntry, Event, EventKind, Output, RunError, RunStatus, Usage
 from fanfold.errors import StoreTooNew
-from fanfold.stores.packing import entry_from_bytes, entry_to_bytes, events_from_bytes, events_to_bytes
+from fanfold.stores.packing import (
+    entry_from_bytes,
+    entry_to_bytes,
+    events_from_bytes,
+    events_to_bytes,
+    object_keys,
+    pack_entries,
+    unpack_entries,
+    without_entries,
+)
 
 _SECONDS = st.floats(0, 1e10)
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -22,6 +31,7 @@ _OUTPUTS = st.builds(
     st.none() | _TEXTS.filter(bool),
 )
 _ENTRIES = st.builds(CacheEntry, st.just("key"), _OUTPUTS, _SECONDS, _SECONDS, _TEXTS)
+_KEYS = st.lists(_HASHES, min_size=6, max_size=6, unique=True)
 _ERRORS = st.builds(RunError, _TEXTS, _TEXTS, st.text(min_size=500, max_size=600))
 _EVENTS = st.builds(
     Event,
@@ -42,6 +52,17 @@ _EVENTS = st.builds(
 @given(_ENTRIES)
 def test_an_entry_of_the_cache_comes_back_whole(entry):
     assert entry_from_bytes("key", entry_to_bytes(entry)) == entry
+
+
+@given(st.lists(_ENTRIES, min_size=1, max_size=6), st.data())
+def test_entries_on_a_page_come_back_whole_and_those_that_are_gone_do_not(entries, data):
+    entries = [entry._replace(key=key, job_id="job-1") for entry, key in zip(entries, data.draw(_KEYS), strict=False)]
+    gone = data.draw(st.sets(st.sampled_from([entry.key for entry in entries])))
+    page = pack_entries(entries)
+    assert unpack_entries(page) == entries
+    left = [*page[:-1], without_entries(page, gone)]
+    assert unpack_entries(left) == [entry for entry in entries if entry.key not in gone]
+    assert set(object_keys(left[-1])) == {entry.output.key for entry in unpack_entries(left) if entry.output.key}
 
 
 @given(st.lists(_EVENTS, min_size=1, max_size=4))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import fanfold
 from fanfold.stores.local import LocalStores
+from tests.stores.test_upgrading import YEARS_S, home_of_format_1
 
 JOB = """
 import os, sys
@@ -82,6 +85,29 @@ def test_jobs_of_a_home_that_may_only_be_read_are_listed_and_collected(tmp_path,
     assert job_id in listed.stdout
     with pytest.raises(fanfold.FanfoldError, match="FANFOLD_HOME"):
         fanfold.submit(double, [1])
+
+
+@pytest.mark.parametrize("in_its_log", [False, True])
+def test_the_cache_of_an_older_home_that_may_only_be_read_is_read(tmp_path, read_only, in_its_log):
+    """It is looked at as if it had been brought up to date; and the file stays as it is."""
+    home = home_of_format_1(tmp_path)
+    with closing(sqlite3.connect(home / "fanfold.db", isolation_level=None)) as writer:
+        keys = [bytes(key).hex() for (key,) in writer.execute("SELECT cache_key FROM cache")]
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if in_its_log:
+            writer.execute("UPDATE jobs SET owner = owner")
+            files = {path.name: path.read_bytes() for path in home.glob("fanfold.db*")}
+    for name, data in files.items() if in_its_log else []:  # as a process leaves it that was killed
+        (home / name).write_bytes(data)
+    before = (home / "fanfold.db").read_bytes()
+    read_only(tmp_path)
+    with LocalStores.open(home) as stores:
+        for _ in range(2):
+            found = stores.cache.lookup(keys, max_age_s=YEARS_S)
+            assert found.keys() == set(keys)
+            assert stores.cache.usage()[0] == len(keys) > 20
+        assert {entry.job_id for entry in found.values()} <= {header.id for header in stores.log.list_jobs()}
+    assert (home / "fanfold.db").read_bytes() == before
 
 
 @pytest.mark.parametrize(("mode", "private"), [(0o755, True), (0o700, True), (0o775, False)])

@@ -29,13 +29,19 @@ ARCHIVE = Path(__file__).with_name("store_of_format_1.tar.gz")
 YEARS_S = 1e10
 
 
+def home_of_format_1(folder: Path) -> Path:
+    """That home, in this folder."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data") if sys.version_info >= (3, 12) else archive.extractall(folder)
+    return folder / "home"
+
+
 @pytest.fixture
 def older(tmp_path, monkeypatch):
     """The latest job of each UDF in a home that was just opened by this Fanfold, by the UDF's name."""
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data") if sys.version_info >= (3, 12) else archive.extractall(tmp_path)
-    monkeypatch.setenv("FANFOLD_HOME", str(tmp_path / "home"))
-    fanfold.configure(home=tmp_path / "home")
+    home = home_of_format_1(tmp_path)
+    monkeypatch.setenv("FANFOLD_HOME", str(home))
+    fanfold.configure(home=home)
     jobs = fanfold.get_jobs(owner=None)
     assert [(job.name, job.status) for job in jobs] == [
         ("squared", "Completed"),
@@ -70,7 +76,7 @@ def test_an_older_program_opens_what_a_newer_one_has_touched_and_is_told(older, 
         text=True,
         check=False,
     )
-    assert "was written by a newer Fanfold: its format is 2, this one knows up to 1." in told.stderr
+    assert "was written by a newer Fanfold: its format is 3, this one knows up to 1." in told.stderr
     assert "Next: update Fanfold here" in told.stderr
     assert older["squared"].verify()
 
@@ -99,4 +105,4 @@ def test_the_formats_that_clients_and_deployments_share_belong_to_one_version():
     of_version = {1: {"bundle": 2, "events": 1, "cache key": 1, "cache entry": 2}}
     assert formats == of_version[cloud.DESCRIPTOR_VERSION]
     assert 1 <= cloud.OLDEST_DESCRIPTOR_VERSION <= cloud.DESCRIPTOR_VERSION
-    assert log.SCHEMA_VERSION == 2  # of this machine's store: an older one is brought up to it as it is opened
+    assert log.SCHEMA_VERSION == 3  # of this machine's store: an older one is brought up to it as it is opened

@@ -243,6 +243,8 @@ _ID_BYTES, _SHA256_BYTES = 14, 32
 _FORMAT, _COMPRESSED, _ENTRY_FORMAT = 1, 2, 2
 _COMPRESS_ABOVE_BYTES = 512
 _MADE_AT = Struct("<d")
+#: A fact that events have which were written before each record had a kind of its own (see `older_events`).
+BEFORE_KINDS = "machine"
 #: What bytes that are not what was packed are found out by.
 _DAMAGE = (struct_error, zlib.error, ValueError, LookupError)
 
@@ -361,8 +363,8 @@ def events_too_new() -> StoreTooNew:
 
 
 def object_keys(notes: str) -> list[str]:
-    """The keys of all objects that a page's events refer to."""
-    return [note["key"] for note in json.loads(notes).values() if "key" in note]
+    """The keys of all objects that a page refers to, of events or of the cache."""
+    return [note["key"] for note in json.loads(notes).values() if note.get("key")]
 
 
 #: What an event has in the place of a result; and what is packed in the place of the half of one.
@@ -432,7 +434,12 @@ def _amended(event: Event, note: dict[str, Any]) -> Event:
         changes["error"] = error._replace(types=tuple(error.types))
     if event.output is not None:
         changes["output"] = event.output._replace(**{name: note[name] for name in ("key", "sha256") if name in note})
-    return _upgraded(event._replace(**changes))
+    event = event._replace(**changes)
+    if event.kind is EventKind.MACHINE and BEFORE_KINDS in event.data:
+        from fanfold.stores.older_events import upgraded
+
+        return upgraded(event)
+    return event
 
 
 def _to_json(value: Any) -> str:
@@ -473,6 +480,56 @@ def entry_from_bytes(cache_key: str, data: bytes) -> CacheEntry | None:
     return CacheEntry(cache_key, output, created_at, usage.duration_s, job_id)
 
 
+#: job, keys, times, results, inline, codecs, notes (empty ones of entries that are gone)
+EntryPage = Sequence[Any]
+ENTRY_COLUMNS = "job_id, keys, made_at, results, inline, codecs, notes"
+
+
+def pack_entries(entries: Sequence[CacheEntry]) -> EntryPage:
+    """Entries of the cache, all of one job, as a page: by columns, as events are."""
+    keys, outputs, made_at, took_s, job_ids = zip(*entries, strict=True)
+    records, inline, codecs, unpacked = _pack_results(outputs, made_of(Usage, (took_s, *[repeat(nan)] * 2), len(keys)))
+    packed = compact_each(_SHA256_BYTES, keys)
+    notes = {
+        position: {"cache_key": keys[position], "key": output.key, "sha256": output.sha256}
+        for position, output in enumerate(outputs)
+        if not packed[position] or _needs_note(output, unpacked)
+    }
+    hashes = b"".join([key or bytes(_SHA256_BYTES) for key in packed])
+    times = Struct(f"<{len(keys)}d").pack(*made_at)
+    return job_ids[0], hashes, times, records, inline, codecs, _to_json(notes) if notes else None
+
+
+def unpack_entries(page: EntryPage) -> list[CacheEntry]:
+    """The entries that `pack_entries` was given, but for those that are gone. Raises `StoreError` as `unpack` does."""
+    job_id, hashes, made_at, records, inline, codecs, told = page
+    with _damage_named(job_id):
+        keys, notes = _keys_of(hashes), json.loads(told or "{}")
+        outputs, usages = _unpack_results(records, inline, codecs.split("\n"))
+        times = Struct(f"<{len(keys)}d").unpack(made_at)
+        columns = keys, outputs, times, [usage.duration_s for usage in usages if usage], repeat(job_id)
+        entries = made_of(CacheEntry, columns, len(keys))
+        for position, note in notes.items():
+            entry = entries[int(position)]
+            output = entry.output._replace(key=note.get("key"), sha256=note.get("sha256"))
+            entries[int(position)] = entry._replace(key=note.get("cache_key"), output=output)
+    return [entry for entry in entries if entry.key is not None] if notes else entries
+
+
+def without_entries(page: EntryPage, gone: Collection[str]) -> str:
+    """The notes of a page in which the entries of these keys are not to be found any more."""
+    notes = json.loads(page[-1] or "{}")
+    for position, key in enumerate(_keys_of(page[1])):
+        if notes.get(str(position), {}).get("cache_key", key) in gone:
+            notes[str(position)] = {}
+    return _to_json(notes)
+
+
+def _keys_of(hashes: bytes) -> list[str]:
+    texts, size = hashes.hex(), 2 * _SHA256_BYTES
+    return [texts[start : start + size] for start in range(0, len(texts), size)]
+
+
 # Parts in one piece: the format and how long each part is but the last, and the parts.
 
 
@@ -488,39 +545,6 @@ def _split(data: bytes, count: int) -> list[bytes]:
         parts.append(data[at : at + length])
         at += length
     return [*parts, data[at:]]
-
-
-# How jobs wrote this down before each record had a kind of its own: all were `machine` events, told apart by their
-# names and by which facts they have.
-
-_BEFORE_KINDS = "machine"
-
-
-def _upgraded(event: Event) -> Event:
-    """The event itself, or what an event of an older store means in today's words."""
-    data = event.data
-    if event.kind is not EventKind.MACHINE or _BEFORE_KINDS not in data:
-        return event
-    facts: dict[str, Any] = {"name": str(data[_BEFORE_KINDS]), **data}
-    del facts[_BEFORE_KINDS]
-    kind = _kind_before_kinds(facts)
-    if kind is EventKind.MACHINE:
-        facts["batch_job"], _, attempt = facts["name"].rpartition(".")
-        facts["attempt"] = int(attempt) if attempt.isdigit() else 1
-    return event._replace(kind=kind, data=facts or NO_DATA)
-
-
-def _kind_before_kinds(facts: dict[str, Any]) -> EventKind:
-    name, state = facts["name"], facts.get("state")
-    holds = {
-        EventKind.RUNNER: name.startswith("starting-"),
-        EventKind.PROCESS: "pid" in facts,
-        EventKind.DISPATCH: "runs" in facts and "path" in facts,
-        EventKind.QUEUE: state == "waiting",
-        EventKind.THROTTLE: state == "throttled",
-        EventKind.EXECUTION_FAILURE: name.startswith("arn:") and state == "failed",
-    }
-    return next((kind for kind, it_does in holds.items() if it_does), EventKind.MACHINE)
 
 
 # How a job's header is written down: one line of JSON that a later version can still read.

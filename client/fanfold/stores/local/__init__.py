@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 from sqlite3 import Connection
+from struct import Struct
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from fanfold.contract.records import made_of, no_collection
+from fanfold.contract.records import no_collection
 from fanfold.core.cache_key import RETURNED
-from fanfold.core.models import CacheEntry, Event, JobHeader, Output, expand, sha256
+from fanfold.core.models import CacheEntry, Event, JobHeader, sha256
 from fanfold.errors import StoreError
 from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
 from fanfold.stores.keys import inputs_key
 from fanfold.stores.local.log import Database, SqliteEventLog, intact_headers
 from fanfold.stores.local.objects import FileObjectStore
-from fanfold.stores.packing import compact_each
+from fanfold.stores.packing import ENTRY_COLUMNS, EntryPage, compact_each, pack_entries, unpack_entries, without_entries
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
@@ -109,7 +111,7 @@ class LocalStores:
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
         """Append events and offer results to the cache, all or nothing: one that is found there is on record."""
-        self.log.append(events, also=self.cache.adding(entries) if entries else None)
+        self.log.append(events, also=adding(entries) if entries else None)
         if time.monotonic() - self._synced_at >= _SYNC_S:
             self.sync()
 
@@ -181,19 +183,17 @@ def _make_private(path: Path) -> None:
                     file.chmod(0o600)
 
 
-# The result cache of this machine: a table beside the event log.
+# The result cache of this machine: pages of entries beside the event log, and an index that has the page of each key.
 
 #: Keys asked for in one query: SQLite before 3.32 takes 999 values.
 _KEYS_PER_QUERY = 500
+#: The most entries on one page, so that to read one entry stays cheap however many were recorded at once.
+_ENTRIES = 128
 
-_COLUMNS = "cache_key, created_at, duration_s, job_id, codec, sha256, size, inline, key"
-#: Most keys are new, and adding them takes two thirds of what looking at what is there takes.
-_ADD = f"INSERT OR IGNORE INTO cache (slot, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_RECORD = f"""
-INSERT INTO cache (slot, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (slot) DO UPDATE SET
-  ({_COLUMNS}) = ({", ".join(f"excluded.{name}" for name in _COLUMNS.split(", "))})
-WHERE excluded.created_at >= cache.created_at
+_SELECT = f"SELECT page, {ENTRY_COLUMNS} FROM cache_pages"
+_ADD = f"""
+INSERT INTO cache_pages (returned, entries, size, oldest, newest, {ENTRY_COLUMNS})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 #: Made when it is first needed: a file of an earlier version has none.
@@ -201,7 +201,7 @@ _FLIGHTS = "CREATE TABLE IF NOT EXISTS flights (flight TEXT, job_id TEXT, PRIMAR
 
 
 #: Of results alone: what files were that a result names takes no room to speak of.
-_USAGE = "SELECT count(*), coalesce(sum(size), 0) FROM cache WHERE codec != ?"
+_USAGE = "SELECT coalesce(sum(entries), 0), coalesce(sum(size), 0) FROM cache_pages WHERE NOT returned"
 
 
 class SqliteResultCache:
@@ -220,38 +220,24 @@ class SqliteResultCache:
     ) -> dict[str, CacheEntry]:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
         asked, oldest = set(keys), time.time() - max_age_s
-        slots = sorted(map(cache_slot, asked))  # neighbours share a page of the file
-        found: list[tuple[Any, ...]] = []
-        with no_collection(), self._database.reading() as connection:
-            for start in range(0, len(slots), _KEYS_PER_QUERY):
-                some = slots[start : start + _KEYS_PER_QUERY]
-                query = f"SELECT {_COLUMNS} FROM cache WHERE slot IN ({','.join('?' * len(some))}) AND created_at >= ?"
-                found += connection.execute(query, (*some, oldest)).fetchall()
-            entries = _entries(found)
-        return {entry.key: entry for entry in entries if entry.key in asked}  # else another of the same slot
+        with no_collection(), self._reading() as connection:
+            pages = {page for _, page in _indexed(connection, cache_slots(list(asked)))}
+            entries = [entry for _, page in _pages(connection, pages) for entry in _intact(page)]
+        return {entry.key: entry for entry in entries if entry.key in asked and entry.created_at >= oldest}
 
     def record(self, entries: Sequence[CacheEntry]) -> None:
         """Keep entries; a newer one replaces an older. Raises `StoreFull`."""
         if entries:
-            add = self.adding(entries)
+            add = adding(entries)
             with self._database.writing() as connection:
                 add(connection)
-
-    def adding(self, entries: Sequence[CacheEntry]) -> Callable[[Connection], None]:
-        """What keeps them within a transaction that somebody else has begun."""
-        with no_collection():
-            rows = sorted(_rows(entries), key=itemgetter(0))  # neighbours share a page of the file
-
-        def add(connection: Connection) -> None:
-            if connection.executemany(_ADD, rows).rowcount < len(rows):  # some are there: the newer counts
-                connection.executemany(_RECORD, rows)
-
-        return add
 
     def forget(self, keys: Sequence[str]) -> None:
         """Take entries away, such as one whose result turned out damaged."""
         with self._database.writing() as connection:
-            connection.executemany("DELETE FROM cache WHERE slot = ?", [(cache_slot(key),) for key in keys])
+            found = _indexed(connection, cache_slots(keys))
+            connection.executemany("DELETE FROM cached WHERE slot = ?", [(slot,) for slot, _ in found])
+            _take_out(connection, found)
 
     def join_flight(self, flight: str, job_id: str) -> list[str]:
         """Say that a job may compute results of a flight; the jobs that had said so before."""
@@ -277,8 +263,8 @@ class SqliteResultCache:
 
     def usage(self) -> tuple[int, int]:
         """How many results are cached, and how many bytes they have together."""
-        with self._database.reading() as connection:
-            entries, size = connection.execute(_USAGE, (RETURNED,)).fetchone()
+        with self._reading() as connection:
+            entries, size = connection.execute(_USAGE).fetchone()
         return int(entries), int(size)
 
     def clear(self, older_than_s: float | None = None, *, udf: str | None = None) -> tuple[int, int]:
@@ -289,20 +275,32 @@ class SqliteResultCache:
         Returns how many entries are forgotten and how many bytes of objects deleted. A result that a job refers to
         stays: the job can still be collected.
         """
-        from fanfold.stores.local.removal import sweep
+        from fanfold.stores.local.removal import forget_pages, sweep
 
         before = math.inf if older_than_s is None else time.time() - older_than_s
         with self._database.writing() as connection:
             jobs = None if udf is None else _jobs_named(connection, udf)
             which = "" if jobs is None else f" AND job_id IN ({','.join('?' * len(jobs))})"
-            where = f"WHERE created_at < ?{which}"
-            count = f"SELECT count(*) FROM cache {where} AND codec != ?"
-            forgotten = connection.execute(count, (before, *(jobs or ()), RETURNED)).fetchone()[0]
-            connection.execute(f"DELETE FROM cache {where}", (before, *(jobs or ())))
+            older = f"oldest < ?{which}", (before, *(jobs or ()))
+            had = connection.execute(_USAGE).fetchone()[0]
+            pages = connection.execute(f"{_SELECT} WHERE newest >= ? AND {older[0]}", (before, *older[1]))
+            younger = [entry for _, *page in pages for entry in _intact(page) if entry.created_at >= before]
+            forget_pages(connection, *older)
+            adding(younger)(connection)
+            forgotten = had - connection.execute(_USAGE).fetchone()[0]
             if older_than_s is None:  # nor are they to be found in the records of these jobs
                 connection.execute(_FLIGHTS)
                 connection.execute(f"DELETE FROM flights WHERE TRUE{which}", jobs or ())
         return int(forgotten), sweep(self._database, self._objects)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._database.reading() as connection:
+            if self._database.is_older(connection):  # one that can only be read
+                from fanfold.stores.local.upgrading import read_as_pages
+
+                read_as_pages(connection)
+            yield connection
 
 
 def _jobs_named(connection: Connection, udf: str) -> list[str]:
@@ -310,27 +308,103 @@ def _jobs_named(connection: Connection, udf: str) -> list[str]:
     return [header.id for header in intact_headers(found) if header.name == udf]
 
 
-def cache_slot(key: str) -> int:
-    # A key is a sha256, whose first eight bytes are spread evenly; anything else is spread by another.
-    digits = key if len(key) == 64 else sha256(key.encode()).hexdigest()
-    return int(digits[:16], 16) - (1 << 63)
+def cache_slots(keys: Sequence[str]) -> tuple[int, ...]:
+    """Where keys stand in the index: by their first eight bytes, which are spread evenly; the rest is compared."""
+    packed = compact_each(32, keys)
+    if not all(packed):  # a key is a sha256; anything else is spread by another
+        packed = [key or sha256(text.encode()).digest() for key, text in zip(packed, keys, strict=True)]
+    return Struct(">" + "q24x" * len(packed)).unpack(b"".join(packed))
 
 
-def _rows(entries: Sequence[CacheEntry]) -> Iterable[tuple[Any, ...]]:
-    keys, outputs, made_at, took_s, job_ids = zip(*entries, strict=True)
-    codecs, digests, sizes, inlines, objects = zip(*outputs, strict=True)
-    packed, hashes = (map(_or_text, compact_each(32, texts), texts) for texts in (keys, digests))
-    columns = packed, made_at, took_s, job_ids, codecs, hashes, sizes, inlines, objects
-    return zip(map(cache_slot, keys), *columns, strict=True)
+def adding(entries: Sequence[CacheEntry]) -> Callable[[Connection], None]:
+    """What keeps them within a transaction that somebody else has begun."""
+    with no_collection():
+        pages = [(cache_slots([entry.key for entry in some]), _page_of(some)) for some in _by_page(entries)]
+
+    def add(connection: Connection) -> None:
+        index: list[tuple[int, int]] = []
+        for slots, page in pages:
+            index += zip(slots, repeat(int(connection.execute(_ADD, page).lastrowid or 0)), strict=False)
+        index.sort()  # neighbours share a page of the file
+        if connection.executemany("INSERT OR IGNORE INTO cached VALUES (?, ?)", index).rowcount < len(index):
+            _replace_older(connection, dict(index))
+
+    return add
 
 
-def _or_text(packed: bytes, text: str) -> bytes | str:
-    return packed or text
+def _by_page(entries: Sequence[CacheEntry]) -> Iterator[list[CacheEntry]]:
+    """Entries that go on one page: of one job, and either results or what files were."""
+    if len({entry.key for entry in entries}) < len(entries):  # the newest of each key
+        entries = list({entry.key: entry for entry in sorted(entries, key=attrgetter("created_at"))}.values())
+    groups: dict[tuple[str, bool], list[CacheEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.job_id, entry.output.codec == RETURNED), []).append(entry)
+    for group in groups.values():
+        for start in range(0, len(group), _ENTRIES):
+            yield group[start : start + _ENTRIES]
 
 
-def _entries(rows: Sequence[tuple[Any, ...]]) -> list[CacheEntry]:
-    if not rows:
+def _page_of(entries: Sequence[CacheEntry]) -> tuple[Any, ...]:
+    times = [entry.created_at for entry in entries]
+    size = sum(entry.output.size for entry in entries)
+    returned = entries[0].output.codec == RETURNED
+    return returned, len(entries), size, min(times), max(times), *pack_entries(entries)
+
+
+def _indexed(connection: Connection, slots: Iterable[int]) -> list[tuple[int, int]]:
+    """The pages of these slots: of each that is taken."""
+    wanted, found = sorted(slots), []  # neighbours share a page of the file
+    for start in range(0, len(wanted), _KEYS_PER_QUERY):
+        some = wanted[start : start + _KEYS_PER_QUERY]
+        query = f"SELECT slot, page FROM cached WHERE slot IN ({','.join('?' * len(some))})"
+        found += connection.execute(query, some).fetchall()
+    return found
+
+
+def _pages(connection: Connection, numbers: Iterable[int]) -> Iterator[tuple[int, EntryPage]]:
+    wanted = sorted(numbers)
+    for start in range(0, len(wanted), _KEYS_PER_QUERY):
+        some = wanted[start : start + _KEYS_PER_QUERY]
+        for number, *page in connection.execute(f"{_SELECT} WHERE page IN ({','.join('?' * len(some))})", some):
+            yield number, page
+
+
+def _intact(page: EntryPage) -> list[CacheEntry]:
+    """The entries of a page; none of one that is damaged: they are computed again."""
+    try:
+        return unpack_entries(page)
+    except StoreError:
         return []
-    keys, made_at, took_s, job_ids, codecs, hashes, sizes, inlines, objects = zip(*rows, strict=True)
-    outputs = made_of(Output, (codecs, map(expand, hashes), sizes, inlines, objects), len(rows))
-    return made_of(CacheEntry, (map(expand, keys), outputs, made_at, took_s, job_ids), len(rows))
+
+
+def _replace_older(connection: Connection, index: dict[int, int]) -> None:
+    """Of slots that were taken before these pages were added, have the index name the page with the newer entry."""
+    taken = {slot: page for slot, page in _indexed(connection, index) if page != index[slot]}
+    made_at = {
+        (slot, number): entry.created_at
+        for number, page in _pages(connection, {*taken.values(), *(index[slot] for slot in taken)})
+        for entry, slot in _with_slots(_intact(page))
+    }
+    newer = {slot for slot, page in taken.items() if made_at[slot, index[slot]] >= made_at.get((slot, page), 0.0)}
+    connection.executemany("UPDATE cached SET page = ? WHERE slot = ?", [(index[slot], slot) for slot in newer])
+    _take_out(connection, [(slot, page if slot in newer else index[slot]) for slot, page in taken.items()])
+
+
+def _take_out(connection: Connection, places: Iterable[tuple[int, int]]) -> None:
+    """Have pages no longer tell of what stood in these slots of the index."""
+    gone: dict[int, set[int]] = {}
+    for slot, number in places:
+        gone.setdefault(number, set()).add(slot)
+    for number, page in list(_pages(connection, gone)):
+        there = list(_with_slots(_intact(page)))
+        stay = [entry for entry, slot in there if slot not in gone[number]]
+        if stay:
+            notes = without_entries(page, {entry.key for entry, slot in there if slot in gone[number]})
+            facts = len(stay), sum(entry.output.size for entry in stay), notes, number
+            connection.execute("UPDATE cache_pages SET entries = ?, size = ?, notes = ? WHERE page = ?", facts)
+        else:
+            connection.execute("DELETE FROM cache_pages WHERE page = ?", (number,))
+
+
+def _with_slots(entries: Sequence[CacheEntry]) -> Iterable[tuple[CacheEntry, int]]:
+    return zip(entries, cache_slots([entry.key for entry in entries]), strict=True)

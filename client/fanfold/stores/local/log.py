@@ -26,7 +26,7 @@ from fanfold.stores.protocols import Channel, Cursor
 # The SQLite file that the event log and the result cache share.
 
 #: What `PRAGMA user_version` says of a file that this version writes.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: How long a writer waits for another process's transaction; theirs take milliseconds.
 _BUSY_TIMEOUT_S = 30.0
@@ -40,20 +40,24 @@ _CHECKPOINT_PAGES = 8192
 _PAGE_CACHE_KIB = 16 * 1024
 
 # A row is a page: what one append told of one job (see `pages`). Its number is the job's times 2**36 plus a count from
-# 1, so a job's pages lie side by side, are read with one range scan, and need no index. The cache needs none either: a
-# slot is the first eight bytes of the key, and the rest is compared when it is read.
+# 1, so a job's pages lie side by side, are read with one range scan, and need no index. The cache has pages of results,
+# and an index of slots: a slot is the first eight bytes of a key, and the rest is compared when it is read.
 #: A job's number times this is where its pages begin.
 ROWS_PER_JOB = 1 << 36
 _PAGES = "(row INTEGER PRIMARY KEY, events INTEGER, heads BLOB, results BLOB, inline BLOB, codecs TEXT, notes TEXT)"
+CACHE_TABLES = (
+    "CREATE TABLE cached (slot INTEGER PRIMARY KEY, page INTEGER)",
+    "CREATE TABLE cache_pages (page INTEGER PRIMARY KEY, returned INTEGER, entries INTEGER, size INTEGER, oldest REAL,"
+    " newest REAL, job_id TEXT, keys BLOB, made_at BLOB, results BLOB, inline BLOB, codecs TEXT, notes TEXT)",
+)
 _SCHEMA = (
     "CREATE TABLE jobs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, owner TEXT, header TEXT, cancelled_at REAL)",
     f"CREATE TABLE state {_PAGES}",
     f"CREATE TABLE telemetry {_PAGES}",
-    "CREATE TABLE cache (slot INTEGER PRIMARY KEY, cache_key TEXT, created_at REAL, duration_s REAL, job_id TEXT,"
-    " codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT)",
+    *CACHE_TABLES,
 )
 #: How large jobs stand in a list, as of a row of `state`: so that a list need not read a million events.
-_BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelled_at REAL, text TEXT)"
+BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelled_at REAL, text TEXT)"
 
 
 #: As bytes: text that is none would else end the query, and hide all other jobs.
@@ -139,6 +143,11 @@ class Database:
         if self._connection is not None and self._owner_pid == _pid():
             self._connection.close()
 
+    @staticmethod
+    def is_older(connection: sqlite3.Connection) -> bool:
+        """Whether an older Fanfold wrote the file, and it could not be brought up to date: it can only be read."""
+        return version_of(connection) < SCHEMA_VERSION
+
     def _open_anew(self) -> None:
         """Open it to be written, as there may be room by now. Raises `StoreFull`."""
         with self._lock, self._explained():
@@ -216,7 +225,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> int:
-    version = _version(connection)
+    version = version_of(connection)
     if version > SCHEMA_VERSION:
         raise StoreTooNew(
             f"{path} was written by a newer Fanfold: its format is {version}, this one knows up to {SCHEMA_VERSION}.",
@@ -230,31 +239,25 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         _create(connection)
     elif version < SCHEMA_VERSION:
-        _upgrade(connection)
+        from fanfold.stores.local.upgrading import upgrade
+
+        upgrade(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the file's format; 0 where nothing is in it."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _create(connection: sqlite3.Connection) -> None:
     _enter_wal_mode(connection)
     connection.execute("BEGIN IMMEDIATE")
-    if _version(connection) == 0:  # else another process was faster
-        for statement in (*_SCHEMA, _BRIEFS):
+    if version_of(connection) == 0:  # else another process was faster
+        for statement in (*_SCHEMA, BRIEFS):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    connection.execute("COMMIT")
-
-
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """From version 1, which had no briefs, and whose events of a job as a whole were all of one kind."""
-    connection.execute("BEGIN IMMEDIATE")
-    if _version(connection) < SCHEMA_VERSION:
-        connection.execute(_BRIEFS)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
@@ -280,7 +283,7 @@ _READ_EVENTS = 5_000
 _READ_BYTES = 8 << 20
 
 #: The version of the file in which briefs came.
-_BRIEFS_SINCE = 2
+BRIEFS_SINCE = 2
 
 #: The most events that one page holds, so that reading one stays cheap however much was appended at once.
 _PAGE_EVENTS = 1_000
@@ -469,7 +472,7 @@ class SqliteEventLog:
         )
         with self._database.reading() as connection:
             number = self._number(connection, job_id)
-            if connection.execute("PRAGMA user_version").fetchone()[0] < _BRIEFS_SINCE:  # an older one, only to be read
+            if version_of(connection) < BRIEFS_SINCE:  # an older one, only to be read
                 return None
             own = number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB
             found = connection.execute(query, (*own, number)).fetchone()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from fanfold.errors import StoreError
 from fanfold.stores.keys import bundle_key, inputs_key
@@ -20,6 +21,8 @@ from fanfold.stores.packing import header_from_text, object_keys
 
 #: Large arguments and global values are referred to by their sha256, wherever they stand.
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
+#: Jobs named in one query: SQLite before 3.32 takes 999 values.
+_JOBS_PER_QUERY = 500
 #: Free pages worth writing the database anew for: it takes as much room again while it lasts.
 _FREE_SHARE = 0.25
 
@@ -33,7 +36,7 @@ def remove_jobs(database: Database, objects: FileObjectStore, job_ids: Sequence[
     with database.reading() as connection:
         numbers = _numbers(connection, job_ids)
         wanted = {key for number in numbers.values() for key in _results_of(connection, number)}
-        wanted.update(key for job_id in numbers for key in _cached_by(connection, job_id))
+        wanted.update(_cached_by(connection, numbers))
         wanted.difference_update(referred_to(connection, but_jobs=numbers))
     # Files first: on a full disk there is no room even for the note that rows are gone.
     freed = sum(_delete(objects, key) for key in wanted)
@@ -42,8 +45,10 @@ def remove_jobs(database: Database, objects: FileObjectStore, job_ids: Sequence[
         freed += sum(size_of(path) for path in folder.rglob("*"))
         shutil.rmtree(folder, ignore_errors=True)
     with database.writing() as connection:
-        for job_id, number in numbers.items():
-            _delete_rows(connection, job_id, number)
+        for which, ids in _of_jobs(numbers):
+            forget_pages(connection, which, ids)
+        for number in numbers.values():
+            _delete_rows(connection, number)
     freed += sum(_delete(objects, key) for key in _needless_sources(database, objects))
     freed += sweep(database, objects)
     _compact(database)
@@ -65,13 +70,27 @@ def _results_of(connection: sqlite3.Connection, number: int) -> Iterator[str]:
         yield from object_keys(notes)
 
 
-def _cached_by(connection: sqlite3.Connection, job_id: str) -> Iterator[str]:
-    for (key,) in connection.execute("SELECT key FROM cache WHERE job_id = ? AND key IS NOT NULL", (job_id,)):
-        yield key
+def _cached_by(connection: sqlite3.Connection, job_ids: Iterable[str]) -> Iterator[str]:
+    for which, ids in _of_jobs(job_ids):
+        for (notes,) in connection.execute(f"SELECT notes FROM cache_pages WHERE notes IS NOT NULL AND {which}", ids):
+            yield from object_keys(notes)
 
 
-def _delete_rows(connection: sqlite3.Connection, job_id: str, number: int) -> None:
-    connection.execute("DELETE FROM cache WHERE job_id = ?", (job_id,))
+def _of_jobs(job_ids: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """What chooses the pages of the cache that these jobs have filled, and its values: some jobs at a time."""
+    ids = list(job_ids)
+    for start in range(0, len(ids), _JOBS_PER_QUERY):
+        some = ids[start : start + _JOBS_PER_QUERY]
+        yield f"job_id IN ({','.join('?' * len(some))})", some
+
+
+def forget_pages(connection: sqlite3.Connection, which: str, values: Sequence[Any]) -> None:
+    """Take pages away from the cache, with what the index has of them; `which` chooses them."""
+    connection.execute(f"DELETE FROM cached WHERE page IN (SELECT page FROM cache_pages WHERE {which})", values)
+    connection.execute(f"DELETE FROM cache_pages WHERE {which}", values)
+
+
+def _delete_rows(connection: sqlite3.Connection, number: int) -> None:
     for table in ("state", "telemetry"):
         own = (number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB)
         connection.execute(f"DELETE FROM {table} WHERE row > ? AND row < ?", own)
@@ -190,9 +209,9 @@ def size_of(path: Path) -> int:
 def referred_to(connection: sqlite3.Connection, *, but_jobs: Mapping[str, int] = MappingProxyType({})) -> Iterator[str]:
     """The keys of all results that jobs or the cache refer to, as if `but_jobs` (numbers by id) were not there."""
     numbers = frozenset(but_jobs.values())
-    for key, job_id in connection.execute("SELECT key, job_id FROM cache WHERE key IS NOT NULL"):
+    for notes, job_id in connection.execute("SELECT notes, job_id FROM cache_pages WHERE notes IS NOT NULL"):
         if job_id not in but_jobs:
-            yield key
+            yield from object_keys(notes)
     for row, notes in connection.execute("SELECT row, notes FROM state WHERE notes IS NOT NULL"):
         if row // ROWS_PER_JOB not in numbers:
             yield from object_keys(notes)

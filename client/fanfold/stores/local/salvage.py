@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import TELEMETRY, JobHeader, expand
+from fanfold.core.models import TELEMETRY, CacheEntry, JobHeader
 from fanfold.errors import StoreError
 from fanfold.stores.disk import disk_errors, sync_path
-from fanfold.stores.local import LocalStores, cache_slot
+from fanfold.stores.local import LocalStores, adding
 from fanfold.stores.local.log import ROWS_PER_JOB
-from fanfold.stores.packing import COLUMNS, header_from_text, unpack
+from fanfold.stores.local.upgrading import entries_of_rows
+from fanfold.stores.packing import COLUMNS, header_from_text, unpack, unpack_entries
 from fanfold.stores.state import read_state
 
 #: What a page begins with that is a leaf of a table, or leads to such.
@@ -33,7 +34,7 @@ _LEAF, _INTERIOR = 0x0D, 0x05
 _HEADER_BYTES, _PAGE_BYTES = 100, 4096
 _LOG_HEADER_BYTES, _FRAME_BYTES = 32, 24
 #: Which table a row is of, by how many columns it has.
-_COLUMNS_OF_JOBS, _COLUMNS_OF_PAGES, _COLUMNS_OF_CACHE = 5, 7, 10
+_COLUMNS_OF_JOBS, _COLUMNS_OF_PAGES, _COLUMNS_OF_CACHE, _COLUMNS_OF_OLDER_CACHE = 5, 7, 13, 10
 #: Where SQLite locks a file that it has open, for as long as it has: how many bytes, and where they begin.
 _LOCKED_BYTES = (510, 0x40000002)
 #: Integers by their serial type: how many bytes they take.
@@ -314,13 +315,13 @@ def _free(file: _File) -> Iterator[int]:
 class _Rows(NamedTuple):
     jobs: dict[int, tuple[JobHeader, list[Any]]]
     pages: dict[str, dict[int, list[Any]]]
-    cache: dict[int, list[Any]]
+    cache: list[CacheEntry]
     #: Ids of jobs whose header can be read no more.
     lost: set[str]
 
 
 def _sorted_rows(found: Iterable[_Row]) -> _Rows:
-    rows = _Rows({}, {"state": {}, "telemetry": {}}, {}, set())
+    rows = _Rows({}, {"state": {}, "telemetry": {}}, [], set())
     later = []
     for number, values in found:
         if values[:1] != [None]:
@@ -329,8 +330,8 @@ def _sorted_rows(found: Iterable[_Row]) -> _Rows:
             _note_job(rows, number, values)
         elif len(values) == _COLUMNS_OF_PAGES:
             later.append((number, values))
-        elif len(values) == _COLUMNS_OF_CACHE and _is_entry(number, values):
-            rows.cache.setdefault(number, values)
+        else:
+            rows.cache.extend(_entries(values))
     for number, values in later:
         _note_page(rows, number, values)
     rows.lost.difference_update(header.id for header, _ in rows.jobs.values())
@@ -362,11 +363,14 @@ def _note_page(rows: _Rows, number: int, values: list[Any]) -> None:
         rows.pages[table].setdefault(number, values)
 
 
-def _is_entry(slot: int, values: list[Any]) -> bool:
+def _entries(values: list[Any]) -> list[CacheEntry]:
+    """The entries of the cache that a row has, if it is of a kind that has such."""
     try:
-        return cache_slot(expand(values[1])) == slot
-    except (TypeError, ValueError, AttributeError):
-        return False
+        if len(values) == _COLUMNS_OF_CACHE:
+            return unpack_entries(values[6:])
+        return entries_of_rows([values[1:]]) if len(values) == _COLUMNS_OF_OLDER_CACHE else []
+    except (StoreError, TypeError, ValueError, AttributeError):
+        return []
 
 
 def _write(rows: _Rows, stores: LocalStores, home: Path) -> Salvaged:
@@ -376,15 +380,15 @@ def _write(rows: _Rows, stores: LocalStores, home: Path) -> Salvaged:
         for table, pages in rows.pages.items():
             query = f"INSERT INTO {table} (row, events, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
             connection.executemany(query, ((number, *values[1:]) for number, values in sorted(pages.items())))
-        query = f"INSERT INTO cache VALUES ({', '.join('?' * _COLUMNS_OF_CACHE)})"
-        connection.executemany(query, ((slot, *values[1:]) for slot, values in sorted(rows.cache.items())))
+        adding(rows.cache)(connection)
     with stores, stores.database.reading() as connection:
         incomplete = sorted(_incomplete(rows, stores))
+        results = stores.cache.usage()[0]
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     sync_path(stores.database.path)
     kept = [header.id for header, _ in rows.jobs.values()]
     lost = (rows.lost | set(_ids_on_disk(home))).difference(kept)
-    return Salvaged(sorted(kept), sorted(lost), incomplete, len(rows.cache), home)
+    return Salvaged(sorted(kept), sorted(lost), incomplete, results, home)
 
 
 def _ids_on_disk(home: Path) -> list[str]:
