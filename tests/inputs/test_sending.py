@@ -8,14 +8,19 @@ import json
 import re
 import threading
 from enum import Enum, Flag, IntEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, Field, HttpUrl
 
 from fanfold.errors import InputError
-from fanfold.inputs import Signature, decode_arguments, sender, validated
+from fanfold.inputs import Signature, decode_arguments, scalar_sender, sender, validated
+
+#: Of more digits than Python writes.
+LONG = 10**5000
 
 
 class Colour(Enum):
@@ -140,6 +145,30 @@ def test_large_arguments_go_as_blobs():
     assert np.array_equal(back["x"], np.arange(1000))
     assert len(blobs) == 1
     assert json.loads(text)
+
+
+@given(
+    st.lists(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([LONG, -LONG]),
+        min_size=2,
+    ),
+    st.sampled_from([Any, int, float, str, bool, int | str, Colour, Literal[1, "a"]]),
+    st.booleans(),
+)
+def test_a_number_or_a_text_is_sent_the_short_way_as_it_is_the_long_way(values, annotation, has_constant):
+    signature, constants = Signature.of(taking(annotation)), {"y": 3} if has_constant else {}
+    long = sender({}.__setitem__, own=None)
+
+    def own(arguments):
+        return long({name: value for name, value in arguments.items() if name not in constants})
+
+    def all_of(*short):
+        try:
+            return list(validated(values, signature, constants, own, *short))
+        except InputError as error:
+            return str(error)
+
+    assert all_of(scalar_sender(signature, constants)) == all_of()
 
 
 def test_arguments_that_are_one_object_arrive_as_one():

@@ -17,7 +17,10 @@ from fanfold.inputs import Signature, validated
 def delays(day: str, n: int = 1, ids: list[int] = ()): ...
 
 
-DELAYS = Signature.of(delays)
+def half(x: float): ...
+
+
+DELAYS, FLOATS = Signature.of(delays), Signature.of(half)
 
 
 def test_what_fits_comes_bound_coerced_and_in_order():
@@ -60,6 +63,14 @@ def test_long_values_are_shortened():
         list(validated([{"day": "x", "n": "9" * 10_000 + "x"}], DELAYS, {}))
     assert str(caught.value).startswith("1 input does not fit")
     assert max(map(len, str(caught.value).splitlines())) < 200
+
+
+def test_an_integer_of_more_digits_than_python_writes_is_named_by_its_length():
+    with pytest.raises(InputError, match=r"<an integer of 16,610 bits> +should be a valid number"):
+        list(validated([1.0, 10**5000], FLOATS, {}))
+    with pytest.raises(InputError, match="this is an int") as told:
+        list(validated(10**5000, FLOATS, {}))
+    assert told.value.next_step == "did you mean `[<an integer of 16,610 bits>]`?"
 
 
 def test_the_search_for_more_offenders_ends_even_where_the_inputs_do_not():

@@ -193,6 +193,17 @@ def test_a_job_without_failures_has_no_errors():
     assert (job.errors(), job.first_error()) == ({}, None)
 
 
+@fanfold.udf
+def never(x: int):
+    raise ValueError("no")
+
+
+def test_an_input_that_python_does_not_write_out_is_named_in_its_failure():
+    job = fanfold.submit(never, [10**5000], collect=False).wait()
+    assert "input: {'x': <an integer of 16,610 bits>}" in str(job.first_error())
+    assert "<an integer of 16,610 bits>" in str(job[0].why())
+
+
 def test_times_are_seconds_that_print_as_such(half_failed):
     assert len(half_failed.times()) == 4
     assert all(str(seconds).endswith(("µs", " ms", " s")) for seconds in half_failed.times())

@@ -161,6 +161,6 @@ def size(count: int) -> str:
 
 def arguments(given: Mapping[str, Any]) -> str:
     """A run's arguments on one line: day='2013-01-01', n=3."""
-    from fanfold.inputs.signature import short
+    from fanfold.core.shown import short
 
     return ", ".join(f"{name}={short(value)}" for name, value in given.items())

@@ -398,7 +398,7 @@ def encode(
     numbers are laid out to be read in place, and their bytes are a view of memory. Raises `CodecError` naming the type,
     its place and what to return instead.
     """
-    if type(value) in JSON_SCALARS and serializer == "auto" and (text := _plain_text(value)):
+    if type(value) in JSON_SCALARS and serializer == "auto" and (text := plain_text(value)):
         return Encoded("json/1", text.encode("ascii"))
     if serializer == "pickle":
         from fanfold.codec.pickled_code import pickled
@@ -415,8 +415,8 @@ def encode(
     return whole or _with_parts(value, name)
 
 
-def _plain_text(value: Any) -> str:
-    """A number's or a text's JSON; nothing for one that JSON does not have as it is."""
+def plain_text(value: Any) -> str:
+    """The JSON of one of `JSON_SCALARS`; nothing for one that JSON does not have as it is."""
     try:
         text = _dumps(value)
     except ValueError:  # not a number, or an integer too long to print

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode_json, encode_json
-from fanfold.codec.values import Own, PutBlob
+from fanfold.codec.values import JSON_SCALARS, Own, PutBlob, plain_text
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs.signature import Rejection, Signature
 
@@ -44,6 +44,37 @@ def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = N
                 return _one_by_one(resolve(arguments), put_blob, own)
 
     return send
+
+
+def scalar_sender(signature: Signature, constants: Mapping[str, Any]) -> Callable[[Any], str]:
+    """What writes an input that goes to the first parameter as it is, at a third of the cost: a number or a text.
+
+    Its text is that of `sender`, of the input's own arguments alone; nothing for any other input.
+    """
+    first = signature.first
+    if first is None or first in constants or not signature.required <= {first, *constants}:
+        return _by_name
+    fits = getattr(signature.coercers.get(first, _as_it_is), "fits", None)
+    if fits is None:
+        return _by_name
+    head = f"{{{encode_json(first)}:"
+
+    def send(given: Any) -> str:
+        text = plain_text(given) if type(given) in JSON_SCALARS and fits(given) else ""
+        return text and f"{head}{text}}}"
+
+    return send
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_as_it_is.fits = lambda _: True  # type: ignore[attr-defined]
+
+
+def _by_name(_: Any) -> str:
+    return ""
 
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes})
@@ -107,10 +138,15 @@ Take = Callable[[dict[str, Any]], Any]
 
 
 def validated(
-    inputs: Any, signature: Signature, constants: Mapping[str, Any], take: Take = lambda arguments: arguments
+    inputs: Any,
+    signature: Signature,
+    constants: Mapping[str, Any],
+    take: Take = lambda arguments: arguments,
+    take_scalar: Callable[[Any], Any] | None = None,
 ) -> Iterator[Any]:
     """The arguments of each run, one at a time, in the order of the inputs; `take` makes of them what is wanted.
 
+    `take_scalar` makes it of an input itself, but for the first one, or gives nothing for one that it leaves to `take`.
     Raises `InputError` at the first input that does not fit, listing the first ten such with index, parameter, value
     and reason; and where there is no input at all. Start nothing before the last one has come.
     """
@@ -118,7 +154,7 @@ def validated(
     _check_columns(inputs, signature, constants)
 
     def bind(given: Any) -> Any:
-        return take(bound(given))
+        return (index > 0 and take_scalar is not None and take_scalar(given)) or take(bound(given))
 
     numbered = enumerate(read(inputs))
     index = -1
@@ -240,10 +276,14 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def _instead(inputs: Any) -> str:
-    from fanfold.inputs.signature import short
+#: More inputs than this many bits can count, nobody means.
+_MOST_BITS = 64
 
-    if isinstance(inputs, int) and not isinstance(inputs, bool):
+
+def _instead(inputs: Any) -> str:
+    from fanfold.core.shown import short
+
+    if isinstance(inputs, int) and not isinstance(inputs, bool) and inputs.bit_length() < _MOST_BITS:
         return f"did you mean `range({inputs})`, or `[{inputs}]`?"
     reader = {"LazyFrame": "collect", "DuckDBPyRelation": "df"}.get(type(inputs).__name__)
     if reader is not None:

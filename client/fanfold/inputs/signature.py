@@ -52,16 +52,6 @@ def unknown_name(name: Any, value: Any, known: Iterable[str], *, whole: str | No
     return Rejection(f"there is no such parameter; {hint}", parameter=str(name), value=value)
 
 
-def short(value: Any, width: int = 40) -> str:
-    """`repr(value)` in at most `width` characters."""
-    import reprlib
-
-    printer = reprlib.Repr()
-    printer.maxstring = printer.maxother = printer.maxlong = width
-    text = " ".join(printer.repr(value).split())
-    return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
 # Values made to fit an annotation, or rejected with the reason.
 
 Coerce = Callable[[Any], Any]
@@ -99,7 +89,12 @@ def _float_coercer() -> Coerce:
 def _with_fast_path(fits: _Fits | None, lax: Coerce) -> Coerce:
     if fits is None:
         return lax
-    return lambda value: value if fits(value) else lax(value)
+
+    def coerce(value: Any) -> Any:
+        return value if fits(value) else lax(value)
+
+    coerce.fits = fits  # type: ignore[attr-defined] # for who wants to know it beforehand
+    return coerce
 
 
 def _fits(annotation: Any) -> _Fits | None:
@@ -478,6 +473,8 @@ class Signature(NamedTuple):
 
     def shown(self, value: Any) -> str:
         """A value in an error. Of a UDF that takes secrets none is shown: what does not fit may be one."""
+        from fanfold.core.shown import short
+
         return HIDDEN if any(map(_takes_secret, self.annotations)) else short(value)
 
     def _named(self, given: Any, fixed: Mapping[str, Any]) -> dict[str, Any]:
@@ -494,6 +491,8 @@ class Signature(NamedTuple):
         """The same for a tuple, which went to one parameter and may have been meant for several: says what to write."""
         free = [name for name in self.parameters if name not in fixed]
         if isinstance(given, tuple) and 2 <= len(given) <= len(free):
+            from fanfold.core.shown import short
+
             example = ", ".join(f'"{name}": {short(value)}' for name, value in zip(free, given, strict=False))
             rejection.reason += f"; for several parameters, of which some have defaults, write {{{example}}}"
         return rejection
@@ -560,6 +559,8 @@ class Signature(NamedTuple):
         """The arguments beyond the named parameters."""
         for name, value in given.items():
             if name in fixed:
+                from fanfold.core.shown import short
+
                 reason = f"it is also a constant ({name}={short(fixed[name])}); give it once"
                 raise Rejection(reason, parameter=name, value=value)
             if name not in self.parameters and not (self.accepts_any and isinstance(name, str)):

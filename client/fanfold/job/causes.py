@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunError, RunStatus
+from fanfold.core.shown import short
 from fanfold.errors import FanfoldError
-from fanfold.inputs.signature import short
 from fanfold.job.results import Contents
 
 # Where a failure was raised: the last line of the user's own code in its traceback.

@@ -143,7 +143,9 @@ def _next_step(kind: type[RunFailed], header: JobHeader) -> str:
 
 
 def _shorten(value: Any) -> str:
-    text = repr(value)
+    from fanfold.core.shown import text_of
+
+    text = text_of(value)
     return text if len(text) <= _INPUT_CHARACTERS else f"{text[:_INPUT_CHARACTERS]}… ({len(text):,} characters)"
 
 

@@ -13,8 +13,8 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted, duration
 from fanfold.core.models import BAD, RunStatus
+from fanfold.core.shown import short
 from fanfold.errors import FanfoldError, InputError
-from fanfold.inputs.signature import short
 from fanfold.job import chart_data, history
 from fanfold.job.causes import Cause, causes_of, input_line, is_file
 from fanfold.job.chart_data import Spans, Timeline

@@ -454,7 +454,9 @@ def _label(value: Any) -> Any:
     try:
         hash(value)
     except TypeError:
-        text = repr(value)
+        from fanfold.core.shown import text_of
+
+        text = text_of(value)
         return text if len(text) <= _LABEL_CHARACTERS else f"{text[: _LABEL_CHARACTERS - 1]}…"
     return str(value) if isinstance(value, (tuple, frozenset)) else value
 

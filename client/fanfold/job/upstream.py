@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fanfold.codec import Encoded
 from fanfold.codec.stored import AbsentResult, StoredResult
 from fanfold.core.models import Output, RunStatus
+from fanfold.core.shown import short
 from fanfold.errors import InputError
-from fanfold.inputs.signature import short
 from fanfold.job.results import PICKLE
 from fanfold.stores.keys import blob_key
 

@@ -185,8 +185,8 @@ def _moment(at: float) -> str:
 
 
 def _named(arguments: dict[str, Any]) -> list[str]:
-    from reprlib import Repr
+    from fanfold.core.shown import Shortened
 
-    short = Repr()
+    short = Shortened()
     short.maxstring = short.maxother = 100
     return [f"{name}={short.repr(value)}" for name, value in arguments.items()] or ["none"]

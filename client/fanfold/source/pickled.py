@@ -65,7 +65,7 @@ def meaning(data: bytes, addresses: list[str]) -> str:
     for operation, argument, _ in genops(data):
         if operation.name == "FRAME":
             continue
-        text = repr(argument)
+        text = hex(argument) if type(argument) is int else repr(argument)
         for address in addresses:
             text = text.replace(address, "")
         kind = "a text" if isinstance(argument, str) else operation.name

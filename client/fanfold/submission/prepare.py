@@ -36,7 +36,7 @@ from fanfold.engines.base import (
     note_submitted_here,
 )
 from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreError
-from fanfold.inputs import Signature, sender, validated
+from fanfold.inputs import Signature, scalar_sender, sender, validated
 from fanfold.job.results import make_room_now_and_then
 from fanfold.job.waiting import name_job
 from fanfold.settings import Logger, current
@@ -222,7 +222,8 @@ class Draft:
         """Each input's own arguments as text, one by one, checked. Raises `InputError`."""
         if hasattr(type(inputs), "for_parameters"):  # an earlier job's runs, in groups
             inputs = inputs.for_parameters(self.parameters, self._given)
-        for index, own in enumerate(validated(inputs, self._signature, self._given, self._own)):
+        scalar = scalar_sender(self._signature, self._given)
+        for index, own in enumerate(validated(inputs, self._signature, self._given, self._own, scalar)):
             if ABSENT_TAG in own:
                 self.without_input.append(index)
             yield own
@@ -355,8 +356,7 @@ def write_down(
         maker, keys, named = None, bytearray(), False
         for own in draft.arguments(inputs):
             maker = maker or draft.keys(request.instance)
-            key = maker.key(own)
-            named = named or PATH_TAG in own
+            key, named = maker.key(own), named or PATH_TAG in own
             if manifest.count < _LOOKED_AT and not draft.described.uses_own_packages:
                 draft.note_local_path(own)
             manifest.add(own, key)
