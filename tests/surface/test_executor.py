@@ -223,9 +223,16 @@ def unreadable():
     return Raises()
 
 
-def test_a_worker_that_dies_breaks_the_executor_for_all_its_calls():
+def dying(flag):
+    while not os.path.exists(flag):
+        time.sleep(0.01)
+    os._exit(3)
+
+
+def test_a_worker_that_dies_breaks_the_executor_for_all_its_calls(tmp_path):
     with fanfold.Executor(1) as executor:
-        futures = [executor.submit(os._exit, 3), executor.submit(scaled, 1)]
+        futures = [executor.submit(dying, tmp_path / "both are there"), executor.submit(scaled, 1)]
+        (tmp_path / "both are there").touch()
         for future in futures:
             with pytest.raises(BrokenProcessPool, match="exit code 3"):
                 future.result(timeout=60)
