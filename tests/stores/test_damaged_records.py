@@ -11,6 +11,7 @@ from fanfold.core.models import EventKind
 from fanfold.engines.base import engine_for
 from fanfold.errors import StoreError, StoreTooNew
 from fanfold.settings import current
+from fanfold.stores.local.upgrading import ROW_COLUMNS
 from fanfold.stores.packing import pack, unpack
 from tests.fold.stories import event
 
@@ -51,7 +52,7 @@ def test_a_header_that_is_no_text_hides_no_other_job_and_keeps_no_result_from_th
 
 def test_a_result_in_a_codec_that_is_not_known_is_computed_anew():
     fanfold.submit(double, [1, 2])
-    change("UPDATE cache SET codec = 'json/t'")
+    change("UPDATE cache_pages SET codecs = 'json/t'")
     job = fanfold.submit(double, [1, 2], collect=False).wait()
     assert job.results() == [2, 4]
     assert job.counts()["succeeded"] == 2
@@ -91,7 +92,9 @@ def test_an_event_of_a_kind_that_is_not_known_asks_for_an_upgrade():
 def test_a_store_of_the_first_version_is_read_and_brought_up_to_date(home):
     job = fanfold.submit(double, range(3), collect=False).wait()
     fanfold.engines.base.engine_for().close()
-    change("DROP TABLE briefs")
+    for table in ("briefs", "cached", "cache_pages"):
+        change(f"DROP TABLE {table}")
+    change(f"CREATE TABLE cache (slot INTEGER PRIMARY KEY, {ROW_COLUMNS})")
     change("PRAGMA user_version=1")
     assert fanfold.get_job(job.id).results() == [0, 2, 4]
     assert fanfold.get_job(job.id).brief().status == "Completed"
