@@ -138,6 +138,13 @@ FUNCTIONS = {
         "import textwrap\nW = textwrap.TextWrapper(width=5)", "W.wrap('aa bb cc')", ["aa bb", "cc"]
     ),
     "a formatter": Case("import string\nF = string.Formatter()", "F.format('{}', 1)", "1"),
+    "what is added to what C makes": Case(
+        "import collections, decimal, pathlib\nclass D(decimal.Decimal): ...\nclass G(collections.defaultdict): ...\n"
+        "class P(type(pathlib.PurePath())): ...\nd, g, p = D('1.5'), G(list, k=[1]), P('a/b')\n"
+        "for each in (d, g, p): each.tag = [1]\nd.same = g.tag",
+        "[str(d), dict(g), str(p), d.tag, g.tag is d.same, p.tag]",
+        ["1.5", {"k": [1]}, "a/b", [1], True, [1]],
+    ),
     "a dict of the user's": Case("import collections\nU = collections.UserDict(a=1)", "U['a']", 1),
     # What the standard library's classes keep has changed.
     "a parser of arguments": Case(
@@ -184,7 +191,15 @@ FUNCTIONS = {
         "def g():\n    try: 1 / 0\n    except ValueError, ArithmeticError: return 1", "g()", 1, first=14
     ),
     "a template": Case("def g(x): return t'a{x}'.strings[0]", "g(1)", "a", first=14),
-    "annotations without text": Case("class A:\n    a: Nowhere\n    b: int = 3", "A.b", 3, first=14),
+    "annotations that wait": Case(
+        "class A:\n    a: Nowhere\n    b: int = 3",
+        "str(A.__annotations__)",
+        "{'a': 'Nowhere', 'b': <class 'int'>}",
+        first=14,
+    ),
+    "what a statement set": Case(
+        "class A:\n    def m(self): self.b = self.a = 1", "sorted(A.__static_attributes__)", ["a", "b"], first=13
+    ),
     "a module that has come": Case("import tomllib", "tomllib.loads('a = 1')['a']", 1, first=11),
     "a name that has come": Case("from itertools import batched", "[*batched('ab', 1)]", [("a",), ("b",)], first=12),
     "an Enum of text": Case("import enum\nclass S(enum.StrEnum):\n    A = 'a'", "str(S.A)", "a", first=11),

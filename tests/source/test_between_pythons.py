@@ -13,6 +13,7 @@ from tests import pythons
 from tests.source import of_any_python
 
 HERE = f"3.{sys.version_info.minor}"
+PATHS = {HERE: sys.executable, **pythons.others()}
 SCRIPT = Path(of_any_python.__file__)
 #: The oldest and the newest that this machine has; those between at length.
 OTHERS = sorted(pythons.others(), key=lambda version: int(version.partition(".")[2]))
@@ -22,24 +23,29 @@ NEVER = {"function: code without text"}
 
 
 @pytest.fixture(scope="module")
-def written_here(tmp_path_factory):
-    file = tmp_path_factory.mktemp("written") / "here.json"
-    run(sys.executable, "write", file)
-    return file
+def written_by(tmp_path_factory):
+    """The file of all that a Python has written, by its version; none needs an environment, nor any package."""
+    folder = tmp_path_factory.mktemp("written")
+
+    def file_of(version):
+        file = folder / f"{version}.json"
+        if not file.exists():
+            run(PATHS[version], "write", file)
+        return file
+
+    return file_of
 
 
 @pytest.fixture(scope="module", params=OTHERS)
 def other(request):
-    """Another Python, which needs no environment: it finds Fanfold in this folder, and no package."""
+    """Another Python."""
     return request.param
 
 
 @pytest.fixture(scope="module")
-def outcomes(other, written_here, tmp_path_factory):
+def outcomes(other, written_by):
     """What became of all that was written, in both directions."""
-    file = tmp_path_factory.mktemp("written") / "there.json"
-    run(pythons.others()[other], "write", file)
-    there, here = run(pythons.others()[other], "read", written_here), run(sys.executable, "read", file)
+    there, here = run(PATHS[other], "read", written_by(HERE)), run(PATHS[HERE], "read", written_by(other))
     return {f"{HERE} to {other}": json.loads(there), f"{other} to {HERE}": json.loads(here)}
 
 
@@ -53,6 +59,12 @@ def test_nothing_is_made_as_something_else_and_no_error_is_anybody_elses(outcome
     for direction, said in outcomes.items():
         assert len(said) > 60
         assert {name: words for name, (kind, *words) in said.items() if kind == "other"} == {}, direction
+
+
+@pytest.mark.parametrize("version", [HERE, *OTHERS])
+def test_a_python_reads_all_that_it_has_written_itself(version, written_by):
+    said = json.loads(run(PATHS[version], "read", written_by(version)))
+    assert {name: words for name, words in said.items() if words != ["same"]} == {}
 
 
 def test_what_both_can_say_is_the_same(outcomes, other):

@@ -60,17 +60,26 @@ def test_a_module_run_with_dash_m(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: path.split("/")[-3])
-@pytest.mark.parametrize("how", ["-c", "-cattached", "<"])
+@pytest.mark.parametrize("how", ["-c", "-Bc attached", "-W error -X utf8 --check-hash-based-pycs default -c", "<"])
 def test_a_text_given_on_the_command_line_or_as_a_file(desk: Desk, python: str, how: str) -> None:
     text = "import math\ndef main():\n    return math.floor(2.5)\n" + SEND
     if how == "<":
         with desk.write("typed.py", text).open() as file:
             sent = run([python], desk, stdin=file)
     else:
-        sent = run([python, "-c" + text] if how == "-cattached" else [python, "-c", text], desk)
+        *switches, last = how.removesuffix(" attached").split()
+        sent = run([python, *switches, *([last + text] if "attached" in how else [last, text])], desk)
     assert sent.returncode == 0, sent.stderr
     bundle = Bundle.from_bytes(sent.stdout.encode())
     assert "math.floor" in shipped(bundle)
+    assert arrived(bundle)() == 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="Python takes away what indents the whole text since 3.14")
+def test_a_text_on_the_command_line_that_is_indented_as_a_whole(desk: Desk) -> None:
+    text = textwrap.indent("class A: x = 1\nkept = A\ndel A\ndef main():\n    return kept.x + 1\n" + SEND, "    ")
+    bundle = Bundle.from_bytes(run([sys.executable, "-c", text], desk).stdout.encode())
+    assert bundle.needs == ()
     assert arrived(bundle)() == 2
 
 

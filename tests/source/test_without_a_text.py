@@ -45,6 +45,7 @@ class Odd(bytes, enum.Enum):
 """
 
 TYPES = b"""
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
 class Base(TypedDict):
     a: int
@@ -59,6 +60,10 @@ class Point(NamedTuple):
     x: int
     y: int = 5
     def norm(self): return self.x + self.y
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    size: int
+FIXED = Fixed(1)
 """
 
 
@@ -98,6 +103,7 @@ def test_an_enum_that_would_come_out_as_another_is_refused(monkeypatch: pytest.M
     [
         ("(sorted(More.__required_keys__), sorted(More.__optional_keys__))", (["a"], ["b"])),
         ("(isinstance(Square(), HasArea), isinstance(3, HasArea), Point(1).norm())", (True, False, 6)),
+        ("(repr(FIXED), FIXED == replace(FIXED, size=2), FIXED.__slots__)", ("Fixed(size=1)", False, ("size",))),
     ],
 )
 def test_a_type_without_a_text_is_what_it_was(monkeypatch: pytest.MonkeyPatch, expression: str, wanted: Any) -> None:
@@ -137,4 +143,6 @@ def test_annotations_that_are_text_find_what_they_name(desk: Desk) -> None:
             d: database.total_changes = 4
         def main(): return get_type_hints(A)["b"] == Node | None, A.c, Cannot().d
     """
-    assert desk.result(text) == (True, 3, 4)
+    module = desk.module(text)
+    assert arrived(capture(module.main))() == (True, 3, 4)
+    module.database.close()

@@ -18,13 +18,13 @@ from typing import Any, NewType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.codec.classes import OF_BOTO3
+from fanfold.codec.forgotten import forgets, forgotten
 from fanfold.execution import parcel
 from fanfold.source import type_makers
 from fanfold.source.instances import OF_JINJA, OF_THREADS, is_unentered
 from fanfold.source.libraries import jinja
 from fanfold.source.libraries.by_holder import holder_of, without_its_name
 from fanfold.source.modules import has_name, held_by
-from fanfold.source.reducers import forgets, forgotten
 
 
 class Notes:
@@ -255,9 +255,10 @@ def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
     if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
         return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
     if forgets(kind) and obj.__dict__:
-        maker, args, state = (*obj.__reduce_ex__(4), None)[:3]
-        if own := forgotten(obj, state):
-            return maker, args, (state, own), None, None, parcel.set_all
+        made = obj.__reduce_ex__(4)
+        maker, args, state, items, pairs = (*made, None, None, None)[:5] if type(made) is tuple else (None,) * 5
+        if own := forgotten(obj, maker, state):
+            return maker, args, (state, own), items, pairs, parcel.set_all
     if kind is ModuleType and getattr(obj, "__spec__", None) is None and by_value(obj.__name__):
         return _reduced_module(obj)
     return _reduced_by_name(obj, kind, by_value) if type(kind.__reduce__) is FunctionType else None

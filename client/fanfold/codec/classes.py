@@ -193,7 +193,7 @@ def takes(kind: Any, args: list[Any], state: Any) -> bool:
     new: Any = kind.__new__
     if args and new is object.__new__:
         return False
-    attributes, slots = state[1:] if state and state[0] == "both" else (state, None)
+    attributes, slots = state[1:3] if state and state[0] == "both" else (state, None)
     names, of_slots = _names_of_state(attributes), _names_of_state(slots)
     if (
         fields is not None

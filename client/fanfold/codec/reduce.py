@@ -27,6 +27,7 @@ from fanfold.codec.classes import (
     without_init,
 )
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
+from fanfold.codec.forgotten import forgotten
 from fanfold.codec.handles import noted_paths
 from fanfold.codec.registry import is_secret
 from fanfold.codec.values import Own, PutPart, Tagger, sort_key
@@ -309,8 +310,9 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
             raise refuse(value, parts.where)
         return ["name" if origin(module) != "own" else "own", module, made, None]
     called, arguments, state, items, pairs = (*made, None, None, None)[:5]
+    added = forgotten(value, called, state) if state is None and not hasattr(kind, "__setstate__") else None
     tail = [
-        None if state is None else _marked(_state(_in_order(state, kind), parts), kind),
+        _state(added, parts) if added else _marked(state, kind, parts),
         None if items is None else parts.each(items),
         None if pairs is None else parts.pairs(pairs),
     ]
@@ -407,10 +409,13 @@ def _state(state: Any, parts: _Parts) -> Any:
     return ["state", parts.same(state)]
 
 
-def _marked(tree: list[Any], kind: type) -> list[Any]:
+def _marked(state: Any, kind: type, parts: _Parts) -> list[Any] | None:
     """A state, with what the Python here keeps in an object of the standard library's."""
+    if state is None:
+        return None
     from fanfold.codec.state_shapes import mark
 
+    tree = _state(_in_order(state, kind), parts)
     written = mark(kind)
     return [*tree, written] if written else tree
 

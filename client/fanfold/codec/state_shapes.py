@@ -35,8 +35,13 @@ def _is_standard(kind: type) -> bool:
 @lru_cache(maxsize=1024)
 def shape(kinds: tuple[type, ...]) -> str:
     """What some classes keep in an object, as a hash of the attributes' names; empty where they keep nothing."""
-    names = sorted({name for kind in kinds for name in _kept(kind)})
-    return f"{crc32(' '.join(names).encode()):08x}" if names else ""
+    names = names_kept(kinds)
+    return f"{crc32(' '.join(sorted(names)).encode()):08x}" if names else ""
+
+
+def names_kept(kinds: tuple[type, ...]) -> frozenset[str]:
+    """The names of what some classes keep in an object."""
+    return frozenset(name for kind in kinds for name in _kept(kind))
 
 
 def mark(kind: type) -> str:

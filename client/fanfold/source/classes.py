@@ -71,7 +71,6 @@ _DATACLASS = frozenset(
     {
         "__init__", "__repr__", "__eq__", "__hash__", "__lt__", "__le__", "__gt__", "__ge__", "__setattr__",
         "__delattr__", "__match_args__", "__replace__", "__dataclass_fields__", "__dataclass_params__",
-        "__getstate__", "__setstate__",
     }
 )  # fmt: skip
 #: Of a class in C, which nothing can be set on.
@@ -83,11 +82,8 @@ _HARMLESS_HOOKS = ("typing", "builtins")
 def describe(graph: Graph, made: type) -> Any:
     """The node of a class."""
     module, name = made.__module__, made.__qualname__
-    if "sqlalchemy" in sys.modules:
-        from fanfold.source.libraries import mapped
-
-        if (node := mapped.describe(graph, made)) is not None:
-            return node
+    if (node := _made_by_library(graph, made)) is not None:
+        return node
     if type(module) is not str or is_library(module):
         return _of_library(graph, made)
     namespace = vars(sys.modules[module]) if module in sys.modules else {}
@@ -99,6 +95,20 @@ def describe(graph: Graph, made: type) -> Any:
     if is_enum(made) or not _is_plain(made):
         return _not_plain(graph, made, namespace)
     return _by_members(graph, made)
+
+
+def _made_by_library(graph: Graph, made: type) -> Any:
+    """The node of what SQLAlchemy has mapped, or pydantic has made of a generic model; None for all else."""
+    node = None
+    if "sqlalchemy" in sys.modules:
+        from fanfold.source.libraries import mapped
+
+        node = mapped.describe(graph, made)
+    if node is None and "__pydantic_generic_metadata__" in vars(made):
+        from fanfold.source.libraries import generic_models
+
+        node = generic_models.describe(graph, made)
+    return node
 
 
 def _not_plain(graph: Graph, made: type, namespace: dict[str, Any]) -> Any:
@@ -122,7 +132,7 @@ def meaning(node: Any) -> Any:
         given = [value for _, value in parts["given"]]
         return [kind, parts["meaning"], given, parts.get("local"), _clean_members(parts["members"])]
     if kind == "class":
-        left_out = ("module", "qualname")
+        left_out = ("module", "qualname", "compiled")
         known = {name: value for name, value in parts.items() if name not in left_out}
         return [kind, {**known, "members": _clean_members(parts["members"])}]
     return node
@@ -191,6 +201,8 @@ def _by_members(graph: Graph, made: type) -> Any:
         "bases": [graph.ref(base, f" (base {base.__name__})") for base in bases],
     }
     first = {}
+    if compiled := {n: vars(made)[n] for n in ("__firstlineno__", "__static_attributes__") if n in vars(made)}:
+        parts["compiled"] = {n: v if type(v) is int else sorted(v) for n, v in compiled.items()}
     if "__slots__" in vars(made):
         slots = vars(made)["__slots__"]
         kept = slots if type(slots) in (str, list, dict) else tuple(slots)
@@ -255,9 +267,9 @@ def annotations_of(made: type) -> dict[str, Any]:
     try:
         found = vars(made).get("__annotations__") if sys.version_info < (3, 14) else made.__annotations__
     except Exception:  # noqa: BLE001 - evaluated now, and may name what is not there
-        import annotationlib  # type: ignore[import-not-found]
+        from fanfold.source.unevaluated import annotations_as_far
 
-        found = annotationlib.get_annotations(made, format=annotationlib.Format.STRING)
+        found = annotations_as_far(made)
     return dict(found) if isinstance(found, dict) else {}
 
 
@@ -312,6 +324,8 @@ def _field(graph: Graph, name: str, field: Any) -> dict[str, Any]:
             parts[n] = graph.ref(getattr(field, n), f".{name}")
     if field.metadata:
         parts["metadata"] = graph.ref(dict(field.metadata), f".{name}.metadata")
+    if doc := getattr(field, "doc", None):  # from 3.14 on
+        parts["doc"] = graph.ref(doc)
     return parts
 
 

@@ -369,9 +369,9 @@ def _annotations(function: FunctionType) -> dict[str, Any]:
     try:
         return dict(function.__annotations__)
     except Exception:  # noqa: BLE001 - from 3.14 on they are evaluated now, and may name what is not there
-        import annotationlib  # type: ignore[import-not-found]
+        from fanfold.source.unevaluated import annotations_as_far
 
-        return dict(annotationlib.get_annotations(function, format=annotationlib.Format.STRING))
+        return annotations_as_far(function)
 
 
 def _used(graph: Graph, usage: UseSite, name: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
 from fanfold.codec.classes import OF_BOTO3, can_be_made_new, without_init
+from fanfold.codec.forgotten import forgotten
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.core.processes import python_here
@@ -21,7 +22,7 @@ from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.source.functions import by_name
 from fanfold.source.libraries.by_holder import holder_of, without_its_name
 from fanfold.source.modules import held_by, is_library, own_name
-from fanfold.source.reducers import forgotten, says_nothing
+from fanfold.source.reducers import says_nothing
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -433,7 +434,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if state is not None:
         graph.note_state(kind)
         parts |= {"state": _state(graph, value, state), **_shared(value, kind, state)}
-    if left_out := forgotten(value, state):
+    if left_out := forgotten(value, maker, state):
         parts["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in left_out.items()]
     if items is not None:
         parts["items"] = [graph.ref(each, f"[{n}]") for n, each in enumerate(items)]

@@ -355,6 +355,7 @@ class Builder:
         ):
             self.fill()
         space = {"__module__": parts["module"], "__qualname__": parts["qualname"]}
+        space |= {n: tuple(v) if type(v) is list else v for n, v in parts.get("compiled", {}).items()}
         space |= {name: self.get(value) for name, value in parts.get("first", {}).items()}
         if ref in self.made:  # what it is made of holds it
             already: type = self.made[ref]

@@ -172,12 +172,19 @@ def read_first(
 ) -> Iterator[tuple[str, int, bool]]:
     """The names that a statement reads as it is executed, with their nodes, and whether it reads them itself.
 
-    Of what stands in a text alone, the classes whose statements are above it.
+    Of what stands in a text alone, the classes whose statements are above it, and where annotations are evaluated when
+    they are asked for, those of them that are no statements of the same text below it.
     """
     known = {**spaces[parts["space"]].get("names", {}), **spaces[parts["space"]].get("globals", {})}
     for name, how in _names_read(code, known, space):
-        if type(known[name]) is int and (how != "said" or _stands_above(nodes[known[name]], parts)):
+        if type(known[name]) is not int:
+            continue
+        node = nodes[known[name]]
+        is_lazy = how == "annotated" and node[0] == "statement"
+        if (how != "said" and not is_lazy) or _stands_above(node, parts):
             yield name, known[name], how != "called"
+        elif is_lazy and node[1]["source"] != parts["source"]:
+            yield name, known[name], False
 
 
 def _stands_above(node: list[Any], parts: dict[str, Any]) -> bool:
@@ -187,10 +194,11 @@ def _stands_above(node: list[Any], parts: dict[str, Any]) -> bool:
 
 
 def _names_read(code: CodeType, known: Mapping[str, Any], space: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names with how they are read: by the statement itself, by functions that it may call, in texts."""
+    """Names with how they are read: by the statement itself, in annotations since 3.14, by what it calls, in texts."""
     seen: set[str] = set()
     said: set[str] = set()
-    pending = [(each, "itself") for each in _executed_at_once(code)]
+    pending = [(each, "annotated" if "__annotate" in each.co_name else "itself") for each in _executed_at_once(code)]
+    pending.sort(key=lambda each: each[1], reverse=True)  # what the statement reads itself must be there
     while pending:
         at, how = pending.pop(0)
         if how == "itself":
@@ -265,8 +273,9 @@ def write_dataclass(made: type, parts: dict[str, Any], given: dict[str, Any], an
 
     missing = object()
     now = {name: vars(made).get(name, missing) for name in given}
+    unknown = () if sys.version_info >= (3, 14) else ("doc",)
     for name, settings in given.items():
-        setattr(made, name, dataclasses.field(**settings))
+        setattr(made, name, dataclasses.field(**{n: value for n, value in settings.items() if n not in unknown}))
     # An annotation may be text, of names that the worker does not have: what it meant is known.
     marks = {**dict.fromkeys(parts.get("class", ()), typing.ClassVar)}
     marks |= {name: dataclasses.InitVar(annotations[name]) for name in parts.get("init", ())}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import textwrap
 from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -46,13 +47,19 @@ def texts_with(words: str) -> Iterator[tuple[str, str]]:
 
 def _command_line() -> Iterator[str]:
     """The text of `python -c TEXT`."""
-    arguments = sys.orig_argv
-    for n, argument in enumerate(arguments[1:], 1):
-        if not argument.startswith("-"):
+    given = iter(sys.orig_argv[1:])
+    for argument in given:
+        if not argument.startswith("-") or argument in ("-", "--"):
             return
-        if not argument.startswith("--") and "c" in argument:
-            attached = argument[argument.index("c") + 1 :]
-            yield attached or "".join(arguments[n + 1 : n + 2])
+        if argument.startswith("--"):
+            _ = argument == "--check-hash-based-pycs" and next(given, "")
+            continue
+        switch = next((letter for letter in argument[1:] if letter in "cmWX"), "")  # those that are given something
+        attached = argument.partition(switch)[2] if switch else ""
+        text = attached or (next(given, "") if switch else "")
+        if switch == "c":
+            yield from dict.fromkeys((text, textwrap.dedent(text)))  # from 3.14 on Python takes away what indents all
+        if switch in ("c", "m"):
             return
 
 
