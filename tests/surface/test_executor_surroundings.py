@@ -273,3 +273,62 @@ def test_a_ufunc_of_one_s_own_goes_there_and_back(executor):
     assert there == [7, 0, 3]
     back = executor.submit(lambda: (np.frompyfunc(abs, 1, 1), np.add, summed)).result()
     assert (back[0](-2), back[1] is np.add, back[2].identity) == (2, True, 0)
+
+
+CALLED = """
+import collections, functools, typing
+T = typing.TypeVar("T", bound="Node", covariant=True)
+P = typing.ParamSpec("P")
+class Groups(collections.defaultdict): pass
+groups = Groups(list, a=[1])
+groups.tag = "t"
+class Node(typing.Generic[T]):
+    def add(self, one, other): return one + other
+    more = functools.partialmethod(add, 2)
+def said():
+    one = typing.get_args(Node.__orig_bases__[0])[0] is T
+    return one, T.__bound__.__forward_arg__, T.__covariant__, P.__name__, Node().more(3), dict(groups), groups.tag
+"""
+
+
+def test_type_variables_of_a_call_bound_methods_and_what_extends_a_dict_go_along(executor):
+    namespace = {"__name__": "__main__"}
+    exec(compile(CALLED, "<script>", "exec", dont_inherit=True), namespace)
+    assert executor.submit(namespace["said"]).result() == (True, "Node", True, "P", 5, {"a": [1]}, "t")
+    assert executor.submit(lambda each: each, namespace["T"]).result() is namespace["T"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="Python has them since 3.13")
+def test_a_type_variable_keeps_its_default(executor):
+    namespace = {"__name__": "__main__"}
+    exec(
+        "import typing\nT = typing.TypeVar('T', default=int)\ndef said(): return T.__default__, T.has_default()",
+        namespace,
+    )
+    assert executor.submit(namespace["said"]).result() == (int, True)
+
+
+WAITING = """
+import dataclasses, typing
+@dataclasses.dataclass
+class Node:
+    size: int
+    next: Node | None = None
+    gone: Gone = None
+class Plain:
+    node: Node
+def size(n: int, gone: Gone = None): return n
+def said():
+    kinds = [each.type for each in dataclasses.fields(Node)]
+    of_plain = Plain.__annotations__["node"] is Node
+    return repr(Node(1, Node(2))), kinds[0], kinds[1].__forward_arg__, of_plain, size.__annotations__, size(3)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations wait since 3.14")
+def test_annotations_that_wait_go_along_and_nothing_else_of_the_script(executor):
+    namespace = {"__name__": "__main__", "cannot": (each for each in "ab")}
+    exec(compile(WAITING, "<script>", "exec", dont_inherit=True), namespace)
+    shown = "Node(size=1, next=Node(size=2, next=None, gone=None), gone=None)"
+    there = executor.submit(namespace["said"]).result()
+    assert there == (shown, int, "Node | None", True, {"n": int, "gone": "Gone"}, 3)

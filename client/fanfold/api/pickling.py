@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import _GeneratorContextManager
 from contextvars import Context, ContextVar
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partialmethod
 from inspect import signature
 from logging import Logger, StreamHandler
 from pathlib import Path
@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from fanfold.codec.classes import OF_BOTO3
 from fanfold.codec.forgotten import forgets, forgotten
 from fanfold.execution import parcel
+from fanfold.execution.definitions import reduced_partial_method
 from fanfold.source import type_makers
 from fanfold.source.instances import OF_JINJA, OF_THREADS, is_unentered
 from fanfold.source.libraries import jinja
@@ -261,18 +262,27 @@ def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
             return maker, args, (state, own), items, pairs, parcel.set_all
     if kind is ModuleType and getattr(obj, "__spec__", None) is None and by_value(obj.__name__):
         return _reduced_module(obj)
-    return _reduced_by_name(obj, kind, by_value) if type(kind.__reduce__) is FunctionType else None
+    by_name = type(kind.__reduce__) is FunctionType and kind.__module__ != "typing"  # whose variables are made anew
+    return _reduced_by_name(obj, kind, by_value) if by_name else None
 
 
 def _reduced_by_name(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
     """How to make what says a name that its reader would not find; None for all else."""
     made = obj.__reduce__()
     if type(made) is str:
-        module = whichmodule(obj, made)
+        module = _home_of(obj, made)
         is_found = module != "__main__" and not by_value(module) and has_name(obj, module, made)
         return None if is_found else without_its_name(obj, kind)
     holder = holder_of(obj, made)
     return None if holder is None or _has_a_name(holder, by_value) else without_its_name(obj, kind)
+
+
+def _home_of(obj: Any, name: str) -> str:
+    """The module that pickle looks in for what says that name."""
+    try:
+        return str(whichmodule(obj, name))
+    except PicklingError:  # since 3.14, where the module does not have it
+        return "__main__"
 
 
 def _refuse_unmakeable(obj: Any, kind: Any) -> None:
@@ -343,6 +353,7 @@ _MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     StreamHandler: _reduced_handler,
     Logger: _reduced_logger,
     _GeneratorContextManager: _reduced_manager,
+    partialmethod: reduced_partial_method,
     # It holds a lock before Python 3.12.
     cached_property: lambda made: (cached_property, (made.func,), {"attrname": made.attrname}),
 }

@@ -11,7 +11,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache, partial, partialmethod
 from pickle import PicklingError
 from types import CellType
 from typing import Any
@@ -49,6 +49,7 @@ def pickler_class() -> Any:
                 return reduced
             if own := _reduced_otherwise(made, reduced, self.fill):
                 return own
+            _evaluate_annotations(made, reduced[2][0])
             metaclass, name, bases, namespace, known_as = reduced[1][:5]
             named = {**namespace, "__qualname__": made.__qualname__}
             slots = vars(made).get("__slots__")  # without them the class would have a `__dict__` instead
@@ -61,7 +62,7 @@ def pickler_class() -> Any:
             return *super()._function_getnewargs(func)[:4], func.__closure__
 
         def _dynamic_function_reduce(self, func: Any) -> Any:
-            return _with_parameters(func, super()._dynamic_function_reduce(func))
+            return _with_parameters(func, super()._dynamic_function_reduce(_with_annotations(func)))
 
     return DefinitionPickler
 
@@ -102,6 +103,15 @@ def dump_result(value: Any, protocol: int = 5, buffer_callback: Any = None) -> b
         return file.getvalue()
 
 
+def _with_annotations(function: Any) -> Any:
+    """The function, or one like it where asking for its annotations would raise an error."""
+    if not hasattr(function, "__annotate__"):  # before 3.14
+        return function
+    from fanfold.source.unevaluated import with_annotations
+
+    return with_annotations(function)
+
+
 def _with_parameters(function: Any, reduced: Any) -> Any:
     """How to make a function, with its type parameters, which cloudpickle leaves out."""
     if parameters := getattr(function, "__type_params__", ()):
@@ -114,11 +124,16 @@ _OF_TYPES = ("TypeVar", "TypeVarTuple", "ParamSpec", "TypeAliasType")
 
 
 def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> Any:
-    """How to make a closure's variable, a type variable, an alias or a ufunc; None for all else."""
+    """How to make a closure's variable, a type's variable, name or alias, or a ufunc; None for all else."""
     if kind is CellType:
         return _reduced_cell(obj)
     if kind.__name__ == "ufunc":
         return _reduced_ufunc(obj)
+    if kind is partialmethod:
+        return reduced_partial_method(obj)
+    if kind.__name__ == "ForwardRef" and kind.__module__ == "annotationlib":
+        said = {"module": obj.__forward_module__, "is_class": obj.__forward_is_class__}
+        return call_with, (kind, (obj.__forward_arg__,), said), (None, {"__owner__": obj.__owner__})
     if kind.__module__ != "typing" or kind.__name__ not in _OF_TYPES:
         return None
     from cloudpickle.cloudpickle import _lookup_module_and_qualname
@@ -127,6 +142,11 @@ def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> 
 
     found = _lookup_module_and_qualname(obj, name=obj.__name__)
     return reduced(obj, kind, is_named=found is not None and is_importable(found[0].__name__))
+
+
+def reduced_partial_method(method: Any) -> tuple[Any, ...]:
+    """How to make a method with some arguments, which asks for more than its state since 3.14."""
+    return call_with, (partialmethod, (method.func, *method.args), method.keywords)
 
 
 def _reduced_ufunc(ufunc: Any) -> tuple[Any, ...] | None:
@@ -140,6 +160,15 @@ def _reduced_ufunc(ufunc: Any) -> tuple[Any, ...] | None:
     *arguments, identity = given
     made: Any = frompyfunc()
     return made if identity is None else partial(made, identity=identity), tuple(arguments)
+
+
+def _evaluate_annotations(made: type, members: dict[str, Any]) -> None:
+    """Put a class's annotations among its members: what Python would evaluate later stays where the class is."""
+    if sys.version_info >= (3, 14) and "__annotate_func__" in vars(made):
+        from fanfold.source.unevaluated import annotations_of
+
+        members.pop("__annotations_cache__", None)
+        members["__annotations__"] = annotations_of(made)
 
 
 def _leave_out_slots(made: type, members: dict[str, Any]) -> None:
@@ -167,6 +196,11 @@ def _reduced_enum(made: Any, args: Any, state: Any, fill: Any) -> tuple[Any, ...
 
 
 # What a pickle calls to make them.
+
+
+def call_with(maker: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What a call gives."""
+    return maker(*args, **named)
 
 
 def empty_cell() -> CellType:

@@ -46,6 +46,16 @@ def type_variable(mark: str, name: str, bound: CellType | None, is_choice: bool,
     return made["f"].__type_params__[0]
 
 
+def called_variable(known_as: str, module: str, maker: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """The type variable of a call, for a pickle: the one that this process knows by that id, or a new one."""
+    from cloudpickle import cloudpickle
+
+    known = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(known_as)
+    if known is not None:
+        return known
+    return cloudpickle._lookup_class_or_track(known_as, called_in(module, maker, args, given))
+
+
 def empty_alias(module: str, name: str, parameters: tuple[Any, ...]) -> Any:
     """The same, for a pickle, which fills what it has made."""
     cell = CellType()

@@ -35,6 +35,11 @@ def maker_of(kind: type) -> Any:
 def _variable(graph: Graph, value: Any, kind: Any) -> Any:
     if value.__module__ == "typing":  # of `def f[T]`, `class C[T]` or `type A[T]`: a call would say whose it was
         return call(graph, type_makers.type_variable, _MARKS[kind.__name__], value.__name__, *_says(value))
+    return _called(graph, value, *_given_to(value, kind))
+
+
+def _given_to(value: Any, kind: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """What a call has made a type variable with: what it calls, its arguments and those by name."""
     has_default = getattr(value, "has_default", bool)()
     named = {name: getattr(value, f"__{name}__", None) for name in ("covariant", "contravariant", "infer_variance")}
     named |= {"bound": getattr(value, "__bound__", None), "default": value.__default__ if has_default else None}
@@ -42,7 +47,7 @@ def _variable(graph: Graph, value: Any, kind: Any) -> Any:
     maker = kind
     if has_default and sys.version_info < (3, 13):  # made by `typing_extensions`, of an object of Python's
         maker = getattr(sys.modules["typing_extensions"], kind.__name__)
-    return _called(graph, value, maker, (value.__name__, *getattr(value, "__constraints__", ())), named)
+    return maker, (value.__name__, *getattr(value, "__constraints__", ())), named
 
 
 def _has_choice(value: Any) -> bool:
@@ -60,10 +65,12 @@ def reduced(obj: Any, kind: Any, *, is_named: bool) -> Any:
         value = _lazily(obj, "__value__")
         makes = type_makers.empty_alias, (obj.__module__, obj.__name__, obj.__type_params__)
         return *makes, (value and value.cell_contents, None), None, None, type_makers.fill
-    if obj.__module__ != "typing" or own_name(obj, obj.__name__):
+    if own_name(obj, obj.__name__) or (obj.__module__ != "typing" and is_named):
         return None
     from cloudpickle.cloudpickle import _get_or_create_tracker_id
 
+    if obj.__module__ != "typing":
+        return type_makers.called_variable, (_get_or_create_tracker_id(obj), obj.__module__, *_given_to(obj, kind))
     bound, is_choice, default = _says(obj)
     known_as, mark = _get_or_create_tracker_id(obj), _MARKS[kind.__name__]
     args = (known_as, mark, obj.__name__, bound is not None, is_choice, default is not None)

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
+
+
+def annotations_of(holder: Any) -> dict[str, Any]:
+    """The annotations of a function or a class by now, those that name what is not there as texts."""
+    try:
+        return dict(holder.__annotations__)
+    except Exception:  # noqa: BLE001 - they are evaluated now
+        return annotations_as_far(holder)
+
+
+def with_annotations(function: FunctionType) -> FunctionType:
+    """A function like another, with what can be told of its annotations where asking for them raises an error."""
+    try:
+        function.__annotations__  # noqa: B018 - which evaluates them
+    except Exception:  # noqa: BLE001 - see above
+        code, names, defaults = function.__code__, function.__globals__, function.__defaults__
+        made = FunctionType(code, names, function.__name__, defaults, function.__closure__)
+        for name in ("__kwdefaults__", "__qualname__", "__module__", "__doc__", "__type_params__", "__dict__"):
+            setattr(made, name, getattr(function, name))
+        made.__annotations__ = annotations_as_far(function)
+        return made
+    return function
 
 
 def annotations_as_far(holder: Any) -> dict[str, Any]:
