@@ -85,8 +85,8 @@ scale-validation: $(VENV)/.dev  ## the model of `make scale` beside the local cl
 soak: $(VENV)/.dev  ## 20,000 runs here and 2,000 in the local cloud while all that carries them out is killed; MINUTES=30 SEED=1
 	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
 
-suites: $(VENV)/.dev  ## other projects' own tests on Fanfold; ROW=joblib for one row, PART=1/8 for a part of it, PEERS=1 with the peers
-	@$(BIN)/python -m suites $(ROW) $(if $(PEERS),--peers) $(if $(PART),--part $(PART))
+suites: $(VENV)/.dev  ## other projects' own tests on Fanfold; ROW=joblib for one row, PART=1/8 for a part of it, PEERS=1 with the peers, ON=3.12
+	@SUITES_PYTHON=$(ON) $(BIN)/python -m suites $(ROW) $(if $(PEERS),--peers) $(if $(PART),--part $(PART))
 
 dist: $(VENV)/dist/.made  ## wheel and sdist for PyPI into dist/, checked by twine and tried in an environment of its own
 	rm -rf dist

@@ -1,9 +1,10 @@
-"""`make suites`, or `make suites ROW=joblib`: run the suites, print the table, keep it in RESULTS.md.
+"""`make suites`, or `make suites ROW=joblib ON=3.12`: run the suites, print the table, keep it in RESULTS.md.
 
     python -m suites [ROW ...] [--peers] [--part 2/8]
 
 `--peers` runs each row on the peer as well. What was measured before stays in the table until its row is run again.
-`--part` runs a part of a long row; the table has the row once all parts were run.
+`--part` runs a part of a long row; the table has the row once all parts were run. On another Python than the table's
+(`SUITES_PYTHON`) the numbers go into a table beside it, with what differs there alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from suites.environment import CACHE, NotAvailable
+from suites.environment import CACHE, OF_TABLE, PYTHON, NotAvailable
 from suites.rows import ROWS, WHY, Outcomes, Row
 
 HERE = Path(__file__).parent
@@ -28,14 +29,15 @@ def main() -> int:
     """Run what is asked for; 1 where a row could not be run."""
     asked = _arguments()
     rows = [row for row in ROWS if not asked.rows or row.name in asked.rows]
-    kept = json.loads(_KEPT.read_text()) if _KEPT.exists() else {}
+    everything = json.loads(_KEPT.read_text()) if _KEPT.exists() else {}
+    kept = everything if PYTHON == OF_TABLE else everything.setdefault("pythons", {}).setdefault(PYTHON, {})
     missed = 0
     for row in rows:
         for engine in ("fanfold", row.peer_engine if asked.peers else ""):
             if engine:
                 missed += not _run(row, engine, kept, asked.part)
-    _KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    _TABLE.write_text(_document(kept))
+    _KEPT.write_text(json.dumps(everything, indent=1, sort_keys=True) + "\n")
+    _TABLE.write_text(_document(everything))
     print(_table(kept))
     return 1 if missed else 0
 
@@ -71,7 +73,7 @@ def _run(row: Row, engine: str, kept: dict[str, dict], part: str) -> bool:
 
 def _all_parts(row: str, engine: str, part: str, outcomes: Outcomes) -> tuple[Outcomes, bool]:
     """What the parts that were run since the first one gave, this one included, and whether that is all of them."""
-    path = CACHE / f"parts-{row}-{engine}.json"
+    path = CACHE / f"parts-{row}-{engine}-{PYTHON}.json"
     known = json.loads(path.read_text()) if path.exists() and not part.startswith("1/") else {}
     known[part] = outcomes
     path.write_text(json.dumps(known))
@@ -107,7 +109,8 @@ def _words(summary: dict | None) -> str:
 
 def _document(kept: dict[str, dict]) -> str:
     parts = [
-        "# The suites, as they last ran\n\nMade by `make suites`; each remaining difference is named below.\n",
+        f"# The suites, as they last ran\n\nMade by `make suites` on Python {OF_TABLE}; each remaining difference is"
+        " named below.\n",
         _table(kept),
     ]
     for row in ROWS:
@@ -119,7 +122,28 @@ def _document(kept: dict[str, dict]) -> str:
         ]
         if lines:
             parts.append(f"\n## {row.name}\n\n" + "\n".join(lines))
+    if pythons := dict(sorted(kept.get("pythons", {}).items(), key=lambda each: int(each[0].partition(".")[2]))):
+        parts.append(_on_other_pythons(kept, pythons))
     return "\n".join(parts) + "\n"
+
+
+def _on_other_pythons(kept: dict[str, dict], pythons: dict[str, dict]) -> str:
+    """The numbers of other Pythons, and what differs there and not in the table's."""
+    lines = [
+        "\n## On other Pythons\n\nBy `make suites ON=3.12`: what differs there as well as above is not said again.\n"
+    ]
+    lines += [f"| tests that nobody here wrote | {' | '.join(pythons)} |", f"| --- |{' --- |' * len(pythons)}"]
+    apart = []
+    for row in ROWS:
+        found = {python: known.get(row.name, {}).get("fanfold") for python, known in pythons.items()}
+        if any(found.values()):
+            lines.append(f"| {row.what} | {' | '.join(_words(each) for each in found.values())} |")
+        known = kept.get(row.name, {}).get("fanfold", {}).get("differences", {})
+        for python, summary in found.items():
+            differences = (summary or {}).get("differences", {}).items()
+            apart += [f"- {python}, {row.name}: `{case}` {kind}: {WHY.get(case, text)}"
+                      for case, (kind, text) in differences if case not in known]  # fmt: skip
+    return "\n".join([*lines, "", *apart])
 
 
 def _plain(text: str) -> str:

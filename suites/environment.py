@@ -13,8 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 #: What is fetched, made and reported between runs; `.venv*/` is in .gitignore.
 CACHE = Path(os.environ.get("SUITES_CACHE", ROOT / ".venv-suites"))
-#: CPython's tests are those of this version, and so is everything else's Python.
-PYTHON = "3.13"
+#: The Python of the table; `SUITES_PYTHON` names another. CPython's tests are those of the version that runs them.
+OF_TABLE = "3.13"
+PYTHON = os.environ.get("SUITES_PYTHON") or OF_TABLE
+_OF_PYTHON = "" if PYTHON == OF_TABLE else f"-{PYTHON}"
 #: From 3.1.1 on cloudpickle's sdist comes without its tests.
 CLOUDPICKLE_TESTS = "3.1.0"
 PACKAGES = (
@@ -30,12 +32,12 @@ class NotAvailable(Exception):
 
 def fanfold_python() -> Path:
     """A Python with Fanfold as it is in this folder and with the suites' packages."""
-    return _environment(CACHE / "main", ("--editable", str(ROOT), *PACKAGES))
+    return _environment(CACHE / f"main{_OF_PYTHON}", ("--editable", str(ROOT), *PACKAGES))
 
 
 def fused_python() -> Path:
     """A Python with Fused itself, as the peer."""
-    return _environment(CACHE / "fused", ("fused==2.9.5", "pandas"))
+    return _environment(CACHE / f"fused{_OF_PYTHON}", ("fused==2.9.5", "pandas"))
 
 
 def cloudpickle_tests() -> Path:
@@ -55,7 +57,7 @@ def cloudpickle_tests() -> Path:
             archive.extractall(CACHE, filter="data")
     # The tests are to use the cloudpickle that is installed, not the one beside them.
     shutil.rmtree(folder / "cloudpickle", ignore_errors=True)
-    installed = folder / "installed"
+    installed = folder / f"installed{_OF_PYTHON}"
     if not installed.exists():  # a package that some of the tests are about
         _run([fanfold_python(), "-m", "pip", "install", "-q", "--no-deps", folder / "tests" / "cloudpickle_testpkg"])
         installed.touch()
