@@ -331,7 +331,7 @@ def test_a_text_is_read_or_a_syntax_error_whatever_is_wrong_with_it() -> None:
         tree_of("x = '\udc80'")
     with pytest.raises(SyntaxError, match="outside function"):
         compiled("return 1", "<any>")
-    with pytest.raises(SyntaxError, match="recursion|Stack overflow"):
+    with pytest.raises(SyntaxError, match=r"recursion|Stack overflow"):
         compiled("x = " + "+".join(["1"] * 200_000), "<any>")
 
 

@@ -44,6 +44,13 @@ class Odd(bytes, enum.Enum):
     A = 1
 """
 
+ENUMS += b"""
+class Size(enum.IntEnum):
+    S = 1
+    __str__ = enum.Enum.__str__
+    def __repr__(self): return self.name + "!"
+"""
+
 TYPES = b"""
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
@@ -85,6 +92,7 @@ def _main(monkeypatch: pytest.MonkeyPatch, text: bytes, expression: str) -> Any:
         ("(Label.A.text, Label('a') == 'a')", ("Aye", True)),
         ("int(Kept(9))", 9),
         ("(By.NIGHT.hours(), By(1).name)", (24, "DAY")),
+        ("(str(Size.S), repr(Size.S), Size.S + 1)", ("Size.S", "S!", 2)),
     ],
 )  # fmt: skip
 def test_an_enum_without_a_text_has_its_methods_and_what_its_members_hold(

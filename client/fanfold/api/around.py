@@ -34,6 +34,7 @@ from fanfold.source.modules import (
 )
 from fanfold.source.refusals import EditedSince
 from fanfold.source.texts import Source, dotted, names_in, parse, read
+from fanfold.source.unkept import file_of
 
 _log = logging.getLogger("fanfold.executor")
 
@@ -392,8 +393,8 @@ class _Setups:
 
     def _beside(self, function: FunctionType) -> list[Source]:
         namespace = function.__globals__
-        file = namespace.get("__file__")
-        state = stamp_of(file) if isinstance(file, str) else len(linecache.cache)
+        file = file_of(namespace)
+        state = stamp_of(file) if file else len(linecache.cache) + len(getattr(linecache, "_interactive_cache", ()))
         key = (id(namespace), state)
         if key not in self._sources:
             self._sources[key] = _texts_of(function, file)
@@ -423,8 +424,8 @@ class _Setups:
         return self._known[key]
 
 
-def _texts_of(function: FunctionType, file: Any) -> list[Source]:
-    if isinstance(file, str):
+def _texts_of(function: FunctionType, file: str | None) -> list[Source]:
+    if file:
         try:
             return [parse(file, read(file))]
         except (OSError, SyntaxError, UnicodeError):

@@ -73,8 +73,15 @@ def _put_on(made: Any) -> Iterator[tuple[str, Any]]:
             continue
         function = unwrapped(getattr(value, "__func__", value))
         of_enum = isinstance(function, FunctionType) and is_library(str(function.__module__))
+        of_enum = of_enum and function is unwrapped(_inherited(made, name))
         if not of_enum and not isinstance(value, (MemberDescriptorType, GetSetDescriptorType)):
             yield name, value
+
+
+def _inherited(made: Any, name: str) -> Any:
+    """What a class would have under a name without its own."""
+    held = next((vars(base)[name] for base in made.__mro__[1:] if name in vars(base)), None)
+    return getattr(held, "__func__", held)
 
 
 def enum_again(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import linecache
-import os
 import sys
 import types
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -575,24 +574,14 @@ def _class_nodes(source: Source) -> dict[str, list[ast.ClassDef]]:
 
 def _sources(made: type, namespace: dict[str, Any]) -> Iterator[Source]:
     """The texts that the class may stand in: its module's file, or what was typed into a notebook or a prompt."""
-    path = namespace.get("__file__")
-    if isinstance(path, str) and os.path.exists(path):
-        try:
-            yield parse(path, read(path))
-        except (OSError, SyntaxError, UnicodeError):
-            return
-        return
-    kept: dict[str, Any] = dict(linecache.cache)
-    for name, entry in kept.items():
-        if len(entry) == 4 and entry[1] is None and made.__name__ in "".join(entry[2]):
-            try:
-                yield parse(name, "".join(entry[2]))
-            except SyntaxError:
-                continue
-    from fanfold.source.unkept import texts_with
+    from fanfold.source.unkept import file_of, texts_with, typed_texts
 
-    for name, text in texts_with(f"class {made.__name__}"):
-        try:
+    if path := file_of(namespace):
+        with suppress(OSError, SyntaxError, UnicodeError):
+            yield parse(path, read(path))
+        if not hasattr(sys, "ps1"):  # `python -i`
+            return
+    typed = ((name, text) for name, text in typed_texts() if made.__name__ in text)
+    for name, text in (*typed, *texts_with(f"class {made.__name__}")):
+        with suppress(SyntaxError):
             yield parse(name, text)
-        except SyntaxError:
-            continue

@@ -147,7 +147,7 @@ def _indexes(source: Source, flags: int, namespace: dict[str, Any]) -> Iterator[
 
 
 #: How the names of typed texts begin.
-_INTERACTIVE = ("<ipython-input", "<python-input", "<stdin>", "<string>")
+_INTERACTIVE = ("<ipython-input", "<python-input", "<stdin", "<string>")
 
 
 def texts_beside(sources: Iterable[Source], namespace: dict[str, Any]) -> list[Source]:
@@ -156,13 +156,13 @@ def texts_beside(sources: Iterable[Source], namespace: dict[str, Any]) -> list[S
     path = namespace.get("__file__")
     if found := [source for source in known if source.path == path]:
         return found
-    typed = [source for source in known if is_typed(source.path)]
-    if not typed:
+    if not (typed := [source for source in known if is_typed(source.path)]):
         return [source for source in known if is_project_path(source.path)]
-    for name, entry in list(linecache.cache.items()):
-        if is_typed(name) and len(entry) == 4 and entry[1] is None:
-            with suppress(SyntaxError):
-                found.append(parse(name, "".join(entry[2])))
+    from fanfold.source.unkept import typed_texts
+
+    for name, text in typed_texts():
+        with suppress(SyntaxError):
+            found += [parse(name, text)] if is_typed(name) else []
     return [*found, *(source for source in typed if source not in found)]
 
 

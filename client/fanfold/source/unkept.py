@@ -7,6 +7,7 @@ compiled as they stand: cells, and pytest's files.
 from __future__ import annotations
 
 import ast
+import linecache
 import os
 import sys
 import textwrap
@@ -35,6 +36,7 @@ def candidates(code: CodeType) -> Iterator[str]:
     if code.co_filename == "<stdin>":
         yield from _standard_input()
         yield from _typed(code)
+    yield from (text for name, text in typed_texts() if name == code.co_filename)
     yield from _cells()
     yield from _in_frames()
 
@@ -43,6 +45,23 @@ def texts_with(words: str) -> Iterator[tuple[str, str]]:
     """Texts that hold some words, with the names that Python gives to such."""
     for name, texts in (("<string>", _command_line()), ("<stdin>", _standard_input()), ("<cell>", _cells())):
         yield from ((name, text) for text in texts if words in text)
+
+
+def typed_texts() -> Iterator[tuple[str, str]]:
+    """What was typed at a prompt or into cells and Python still keeps, with the names that it gives to them."""
+    kept = [(name, each) for name, each in list(linecache.cache.items()) if len(each) == 4 and each[1] is None]
+    # Since 3.14 what is typed is in a cache of its own, once for each code in it.
+    by_code: dict[Any, Any] = getattr(linecache, "_interactive_cache", {})
+    kept += [(key[0], each) for key, each in list(by_code.items()) if len(each) == 4]
+    return iter(dict.fromkeys((name, "".join(each[2])) for name, each in kept))
+
+
+def file_of(namespace: dict[str, Any]) -> str | None:
+    """The file of a module; None where it has none, and for the prompt of 3.13, which says the interpreter's own."""
+    path = namespace.get("__file__")
+    if not isinstance(path, str) or not os.path.exists(path) or os.path.basename(os.path.dirname(path)) == "_pyrepl":
+        return None
+    return path
 
 
 def _command_line() -> Iterator[str]:

@@ -8,8 +8,6 @@ that are here. What the statements read (functions, constants, types of one's ow
 from __future__ import annotations
 
 import ast
-import linecache
-import os
 import sys
 from collections.abc import Iterator
 from types import FunctionType
@@ -205,18 +203,16 @@ def _layouts(graph: Graph | _Apart, value: Any) -> Iterator[Layout]:
 
 def _sources(namespace: dict[str, Any], made: Any) -> list[Source]:
     """The texts of a namespace: its file, or what was typed, in order."""
-    path = namespace.get("__file__")
-    is_file = isinstance(path, str) and os.path.exists(path)
-    from fanfold.source.unkept import texts_with
+    from fanfold.source.unkept import file_of, texts_with, typed_texts
 
-    kept: dict[str, Any] = {} if is_file else dict(linecache.cache)
-    texts = [(n, "".join(each[2])) for n, each in kept.items() if is_typed(n) and len(each) == 4 and each[1] is None]
-    if not is_file:
+    path = file_of(namespace)
+    texts = [] if path else [each for each in typed_texts() if is_typed(each[0])]
+    if not path:
         texts += texts_with(f"class {made.__name__}" if isinstance(made, type) else "sqlalchemy")
     found: dict[str, Source] = {}
     try:
-        if is_file:
-            return [parse(str(path), read(str(path)))]
+        if path:
+            return [parse(path, read(path))]
         for name, text in texts:
             if text not in found:
                 found[text] = parse(name, text)
