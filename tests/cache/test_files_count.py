@@ -509,3 +509,111 @@ def test_a_run_that_begins_at_once_looks_only_at_its_end_at_what_the_run_before_
         before = marks.stamps_before(job, '{"x":{"$path":["Path","s3://bucket/key"]}}')
         assert marks.GIVEN in marks.marks_of(job, Encoded("json/1", b"1"), before)
         assert s3.looks == wanted
+
+
+def test_a_file_that_is_put_back_with_its_size_and_its_time_is_another_one(scenes):
+    path = write(scenes, "a", "one")
+    assert fanfold.run(texts, paths=[path]) == ["one"]
+    about = path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert fanfold.run(texts, paths=[path]) == ["two"]
+    assert cached(texts, [{"paths": [path]}]) == 1
+
+
+def opened_as(form: str, text) -> str:
+    """What a library makes of such a text."""
+    from urllib.request import url2pathname
+
+    if isinstance(text, bytes):
+        return Path(os.fsdecode(text)).read_text()
+    path = {"url": lambda: url2pathname(text.removeprefix("file://")), "home": lambda: os.path.expanduser(text)}
+    return Path(path.get(form, lambda: text.split('"')[1])()).read_text()
+
+
+@pytest.mark.parametrize(
+    ("form", "made"),
+    [
+        ("url", lambda path: path.as_uri()),
+        ("home", lambda path: f"~/{path.name}"),
+        ("bytes", os.fsencode),
+        ("GDAL", lambda path: f'NETCDF:"{path}":rain'),
+    ],
+)
+def test_a_path_counts_in_each_form_in_which_libraries_take_it(scenes, monkeypatch, form, made):
+    monkeypatch.setenv("HOME", str(scenes))
+    path = write(scenes, "a b", "one")
+    udf = fanfold.udf(opened_as, depends_on=["text"])
+    inputs = [{"form": form, "text": made(path)}]
+    assert fanfold.submit(udf, inputs).result.to_list() == ["one"]
+    assert cached(udf, inputs) == 1
+    write(scenes, "a b", "other")
+    assert fanfold.submit(udf, inputs).result.to_list() == ["other"]
+
+
+def sources_of(path: Path) -> list[str]:
+    """What the files hold that it names, and those that they name."""
+    if path.suffix == ".shp":
+        return [path.with_suffix(".dbf").read_text()]
+    if path.suffix != ".vrt":
+        return [path.read_text()]
+    names = [part.split("<")[0] for part in path.read_text().split('relativeToVRT="1">')[1:]]
+    return [text for name in names for text in sources_of(path.parent / name)]
+
+
+def test_what_a_file_names_counts_with_it(scenes):
+    named = '<VRTDataset><SourceFilename shared="0" relativeToVRT="1">{}</SourceFilename></VRTDataset>'
+    inner = write(scenes, "inner.vrt", named.format("a.tif"))
+    outer = write(scenes, "outer.vrt", named.format("inner.vrt"))
+    layer = write(scenes, "a.shp", "shapes")
+    for text in ("one", "other"):
+        write(scenes, "a.tif", text)
+        write(scenes, "a.dbf", text)
+        for path in (inner, outer, layer):
+            assert fanfold.run(sources_of, path=path) == [text]
+            assert cached(sources_of, [path]) == 1
+
+
+def test_a_file_that_names_itself_is_looked_at_once(scenes):
+    path = write(scenes, "a.vrt", '<SourceFilename relativeToVRT="1">a.vrt</SourceFilename>')
+    assert Stamps().of(argument_paths([encode_json({"p": path})], (), here=True)[0])
+
+
+def markers(store: Path) -> str:
+    return (store / "zarr.json").read_text()
+
+
+def fill(store: Path, part: int) -> int:
+    (store / f"{part}").write_text("chunk")
+    return part
+
+
+def test_a_store_that_is_made_anew_is_another_one_and_one_that_is_filled_is_not(scenes):
+    store = scenes / "store.zarr"
+    store.mkdir()
+    write(store, "zarr.json", "one")
+    assert fanfold.run(markers, store=store) == "one"
+    fanfold.submit(fill, [{"part": part} for part in range(3)], store=store)
+    assert cached(fill, [{"part": part} for part in range(3)], store=store) == 3
+    assert cached(markers, [store]) == 1
+    write(store, "zarr.json", "other")
+    assert fanfold.run(markers, store=store) == "other"
+
+
+def frame_and_path(day: int, out: Path):
+    import pandas as pd
+
+    return pd.DataFrame({"day": [day] * 3000}), stored(day, out)
+
+
+def folder_of_results(day: int, out: Path) -> Path:
+    stored(day, out)
+    return out
+
+
+@pytest.mark.parametrize("udf", [frame_and_path, folder_of_results])
+def test_what_a_result_names_is_looked_at_beside_a_frame_and_in_a_folder_too(scenes, udf):
+    assert [cached(udf, [1], out=scenes) for _ in range(2)] == [0, 1]
+    (scenes / "1.txt").unlink()
+    assert cached(udf, [1], out=scenes) == 0
+    assert (scenes / "1.txt").exists()

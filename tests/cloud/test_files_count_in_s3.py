@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fanfold
-from fanfold.codec.paths import ABSENT, NamedPath, Stamps
+from fanfold.codec.paths import ABSENT, CannotLook, NamedPath, Stamps
 from tests.cloud.cloud import LocalCloud
 
 PREFIX = "data/files-count"
@@ -178,3 +178,25 @@ def test_a_pattern_counts_with_the_objects_that_it_may_match(on_cloud):
     second = stamp()
     s3.put_object(Bucket="patterns", Key="day/p-1.csv", Body=b"changed")
     assert len({first, second, stamp(), stamp("s3://patterns/day/p-1.csv")}) == 4
+
+
+def test_a_vrt_counts_with_the_objects_that_it_names(on_cloud):
+    s3 = on_cloud.client("s3")
+    bucket = next(one["Name"] for one in s3.list_buckets()["Buckets"] if "log" not in one["Name"])
+    named = (
+        "<SourceFilename relativeToVRT='1'>a.tif</SourceFilename><SourceFilename>/vsis3/{}/{}/b.tif</SourceFilename>"
+    )
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/m.vrt", Body=named.format(bucket, PREFIX).encode())
+    found = []
+    for changed in ("", "a.tif", "b.tif", "other.tif"):
+        s3.put_object(Bucket=bucket, Key=f"{PREFIX}/{changed}", Body=changed.encode())
+        stamps = Stamps(lambda: s3)
+        named_path = NamedPath(f"s3://{bucket}/{PREFIX}/m.vrt")
+        stamps.look([named_path, NamedPath(f"s3://{bucket}/{PREFIX}/a.tif")])
+        found.append(stamps.digest([named_path]))
+    assert len(set(found)) == 3
+    assert found[2] == found[3]
+    many = "".join(f"<SourceFilename>/vsis3/{bucket}/{n}</SourceFilename>" for n in range(101))
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/m.vrt", Body=many.encode())
+    with pytest.raises(CannotLook, match="names more than 100 objects"):
+        Stamps(lambda: s3).digest([named_path])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fanfold.codec.registry import missing, package_of
@@ -40,6 +40,19 @@ def split_parts(data: bytes) -> list[bytes]:
             raise damaged("parts/1", f"a part should end at byte {at:,}, the data ends at {len(data):,}")
         parts.append(bytes(data[start:at]))
     return parts
+
+
+def text_of(codec: str, data: bytes) -> bytes:
+    """The JSON of an encoded value: all of it, or what stands before the arrays and frames in it; empty where none."""
+    if codec == "json/1":
+        return data
+    return first_part(lambda start, stop: data[start:stop]) if codec == "parts/1" else b""
+
+
+def first_part(read: Callable[[int, int], bytes]) -> bytes:
+    """The first of the parts in a body of which `read` gives the bytes from one place to another."""
+    head = bytes(read(0, _LENGTH.size))
+    return bytes(read(_LENGTH.size, _LENGTH.size + _LENGTH.unpack(head)[0])) if len(head) == _LENGTH.size else b""
 
 
 class Damaged(ValueError):

@@ -20,7 +20,7 @@ from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
 #: What a path leads to that leads nowhere.
 ABSENT = "absent"
 S3, LOCAL = "s3://", "/"
-_VSI, _VSI_S3 = "/vsi", "/vsis3/"
+_VSI, _VSI_S3, _FILE_URL = "/vsi", "/vsis3/", "file:"
 #: Linux takes no longer path.
 LONGEST_PATH = 4096
 #: A path as it stands in encoded text: a file, or a folder that counts by being there; a folder that counts with all
@@ -28,6 +28,12 @@ LONGEST_PATH = 4096
 FILE, FOLDER, SYSTEM = "Path", "Folder", "System"
 #: What a path within S3 begins with: a bucket's name, or an access point's.
 _BUCKET = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:)")
+#: What parts a path from what else a library wants to know: `NETCDF:"a.nc":rain`, `places.gpkg|layername=towns`.
+_BESIDE_A_PATH = re.compile(r"[\"':|!?,]")
+#: In a folder that is a Zarr store: written when the store is, and not by who fills a part of it.
+_STORE_MARKS = ("zarr.json", ".zmetadata", ".zgroup", ".zarray", ".zattrs")
+#: A file that names more objects in S3 than this cannot be looked at: each is a request.
+_MOST_OBJECTS = 100
 #: What makes a pattern of a text that is no path: it stands for all that it matches.
 PATTERN = re.compile(r"[*?[]")
 _SYSTEM_TAG = f'"{SYSTEM}"'
@@ -43,7 +49,12 @@ class NamedPath(NamedTuple):
     @property
     def is_far(self) -> bool:
         """Whether it is of no machine, and the same from every one: in S3, or where nobody can look."""
-        return self.path.startswith(_VSI) or "://" in self.path
+        return self.path.startswith(_VSI) or ("://" in self.path and not self.path.startswith(_FILE_URL))
+
+    @property
+    def has_companions(self) -> bool:
+        """Whether it is made of other files, too."""
+        return self.path.lower().endswith((".vrt", ".shp"))
 
     @property
     def is_in_s3(self) -> bool:
@@ -160,7 +171,7 @@ def result_paths(text: str, *, texts: bool, here: bool) -> list[NamedPath]:
     tree = json.loads(text)
     found = set(_noted(tree))
     if texts:
-        found.update(NamedPath(path) for path in texts_in(tree) if path.startswith((S3, "/")))
+        found.update(NamedPath(path) for path in texts_in(tree) if path.startswith((S3, LOCAL, _FILE_URL)))
     return sorted(one for one in found if here or one.is_far)
 
 
@@ -194,7 +205,19 @@ def texts_in(tree: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting += part
         elif isinstance(part, dict):
-            waiting += [part["$path"][-1:]] if isinstance(part.get("$path"), list) else part.values()
+            if isinstance(part.get("$bytes"), str):  # as `os.fsencode` gives paths
+                waiting.append(_decoded(part["$bytes"]))
+            else:
+                waiting += [part["$path"][-1:]] if isinstance(part.get("$path"), list) else part.values()
+
+
+def _decoded(text: str) -> str:
+    import binascii
+
+    try:
+        return os.fsdecode(binascii.a2b_base64(text))
+    except ValueError:
+        return text
 
 
 # By what a change is seen: size and moment of a file here, ETag of an object in S3.
@@ -210,14 +233,19 @@ class Stamps:
         #: The client for S3, once one was needed.
         self.client: Any = None
 
-    def digest(self, paths: Iterable[NamedPath]) -> str:
-        """What stands for all of them, 64 hexadecimal digits. Raises `CannotLook`."""
+    def digest(self, paths: Iterable[NamedPath], *, of_result: bool = False) -> str:
+        """What stands for all of them, 64 hexadecimal digits; of a result, a folder that was emptied is another one.
+
+        Raises `CannotLook`.
+        """
         listed = [[one.path, one.deep, self.of(one)] for one in paths]
+        if of_result:
+            listed += [["emptied", one[0]] for one in listed if one[2] == "folder" and _is_empty(str(one[0]))]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
     def look(self, paths: Iterable[NamedPath]) -> None:
         """Look at many of them ahead of being asked; what cannot be looked at is found out when asked."""
-        far = [one for one in dict.fromkeys(paths) if one.is_far and one not in self._known]
+        far = [one for one in dict.fromkeys(paths) if one.is_far and not one.has_companions and one not in self._known]
         if len(far) < 2:
             return
         from concurrent.futures import ThreadPoolExecutor
@@ -232,8 +260,32 @@ class Stamps:
         """What one of them leads to now. Raises `CannotLook`."""
         stamp = self._known.get(path)
         if stamp is None:
-            stamp = self._known[path] = self._far(path) if path.is_far else on_disk(path.path, deep=path.deep)
+            stamp = self._far(path) if path.is_far else on_disk(path.path, deep=path.deep)
+            self._known[path] = stamp  # so that a file which names itself is looked at once
+            if path.has_companions and stamp != ABSENT:
+                stamp = self._known[path] = f"{stamp} {self._of_companions(path)}"
         return stamp
+
+    def _of_companions(self, path: NamedPath) -> str:
+        """What the other files lead to that a file is made of."""
+        from fanfold.codec.companions import companions
+
+        others = [NamedPath(one) for one in companions(path.path, lambda: self._content(path))]
+        if sum(one.is_far for one in others) > _MOST_OBJECTS:
+            raise CannotLook(f"{path.path} names more than {_MOST_OBJECTS} objects")
+        self.look(others)
+        return self.digest(others)
+
+    def _content(self, path: NamedPath) -> bytes:
+        if not path.is_in_s3:
+            try:
+                with open(_here(path.path), "rb") as file:
+                    return file.read()
+            except OSError as error:
+                raise CannotLook(f"{path.path} cannot be read ({error.strerror})") from error
+        from fanfold.codec import s3_stamps
+
+        return s3_stamps.bytes_of(self._connect(), *_place_in_s3(path.path))
 
     def _try(self, path: NamedPath) -> str | None:
         try:
@@ -252,10 +304,14 @@ class Stamps:
     def _far(self, path: NamedPath) -> str:
         if not path.is_in_s3:
             raise CannotLook(f"{path.path} is kept where Fanfold cannot look")
-        bucket, _, key = path.path.removeprefix(S3).removeprefix(_VSI_S3).partition("/")
         from fanfold.codec import s3_stamps
 
-        return s3_stamps.of_object(self._connect(), bucket, key)
+        return s3_stamps.of_object(self._connect(), *_place_in_s3(path.path))
+
+
+def _place_in_s3(path: str) -> tuple[str, str]:
+    bucket, _, key = path.removeprefix(S3).removeprefix(_VSI_S3).partition("/")
+    return bucket, key
 
 
 def _s3_client() -> Any:
@@ -265,16 +321,56 @@ def _s3_client() -> Any:
 
 
 def on_disk(path: str, *, deep: bool) -> str:
-    """A file's size and moment of change; of a folder that it is one, or where `deep` all below it."""
+    """A file's size and moments of change; of a folder that it is one, or where `deep` all below it.
+
+    The second moment is the system's own: a program that puts a file back with its size and its time, as `cp -p` and
+    `rsync -t` do, cannot set it.
+    """
+    path = _here(path)
     try:
         about = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return _matched(path) if PATTERN.search(path) else ABSENT
+        return (_matched(path) if PATTERN.search(path) else ABSENT) if _is_one(path) else _parts(path)
     except (OSError, ValueError) as error:  # a text that is no path at all, or one behind a closed door
         return f"unseen {type(error).__name__}"
     if not S_ISDIR(about.st_mode):
-        return f"{about.st_size} {about.st_mtime_ns}"
-    return f"folder {_folder(path, lambda file: on_disk(file, deep=False))}" if deep else "folder"
+        return f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
+    if deep:
+        return f"folder {_folder(path, lambda file: on_disk(file, deep=False))}"
+    marks = [on_disk(os.path.join(path, name), deep=False) for name in _STORE_MARKS]
+    return "folder" if set(marks) == {ABSENT} else f"store {' '.join(marks)}"
+
+
+def _is_empty(folder: str) -> bool:
+    """Whether nothing is in a folder, or nobody may look."""
+    try:
+        with os.scandir(_here(folder)) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
+def _here(path: str) -> str:
+    """The path that a `file:` URL, or one with `~` for the home, leads to; any other as it is."""
+    if path.startswith(_FILE_URL):
+        from urllib.parse import unquote, urlsplit
+
+        return unquote(urlsplit(path).path)
+    return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path
+
+
+def _is_one(path: str) -> bool:
+    """Whether a text that leads nowhere can be but a path."""
+    return _BESIDE_A_PATH.search(path) is None or len(path) >= LONGEST_PATH or os.path.lexists(path)
+
+
+def _parts(text: str) -> str:
+    """What the files lead to that a text names beside other things, if any; a word may be a folder by chance."""
+    parts = [one for one in _BESIDE_A_PATH.split(text) if one.strip("./")]
+    found = [on_disk(one, deep=True) for one in parts if os.path.isfile(one) or ("/" in one and os.path.isdir(one))]
+    if PATTERN.search(text):
+        found.append(_matched(text))
+    return " ".join(found) or ABSENT
 
 
 def _matched(pattern: str) -> str:

@@ -82,6 +82,16 @@ def of_object(s3: Any, bucket: str, key: str) -> str:
         raise CannotLook(f"s3://{bucket}/{key} cannot be looked at ({error})") from error
 
 
+def bytes_of(s3: Any, bucket: str, key: str) -> bytes:
+    """What an object holds. Raises `CannotLook`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (BotoCoreError, ClientError) as error:
+        raise CannotLook(f"s3://{bucket}/{key} cannot be read ({error})") from error
+
+
 def _below_or_matched(s3: Any, bucket: str, key: str) -> str:
     below, pattern = _below(s3, bucket, f"{key.rstrip('/')}/" if key else ""), PATTERN.search(key)
     if below != ABSENT or pattern is None:

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 
+from fanfold.codec.encoded import first_part, text_of
 from fanfold.codec.paths import (
     NO_PATHS,
     CannotLook,
@@ -86,7 +87,7 @@ class CacheReader:
 
     def _may_name_paths(self, output: Output) -> bool:
         check = self._rules.check_results
-        if check is False or output.codec != "json/1":
+        if check is False or output.codec not in ("json/1", "parts/1"):
             return False
         return bool(check) or output.inline is None or _TAG in output.inline
 
@@ -94,14 +95,22 @@ class CacheReader:
         if seal is None:  # a large result that names none has no seal
             return output.inline is None and not self._rules.check_results
         try:
-            data = self._stores.objects.get(str(output.key)) if output.inline is None else output.inline
-            paths = result_paths(data.decode(), texts=bool(self._rules.check_results), here=self._here)
-            return self._stamps.digest(paths).encode() == seal
+            paths = result_paths(self._text_of(output).decode(), texts=bool(self._rules.check_results), here=self._here)
+            return self._stamps.digest(paths, of_result=True).encode() == seal
         except CannotLook as reason:
             self._note(reason)
         except (ResultDamaged, ValueError):
             pass
         return False
+
+    def _text_of(self, output: Output) -> bytes:
+        """The text of a result, without the arrays and frames in it."""
+        objects = self._stores.objects
+        if output.inline is not None:
+            return text_of(output.codec, output.inline)
+        if output.codec == "parts/1":
+            return first_part(lambda start, stop: objects.get_range(str(output.key), start, stop))
+        return objects.get(str(output.key))
 
     def _note(self, reason: CannotLook) -> None:
         """Say once that results are computed anew because nobody can tell whether their files are the same."""

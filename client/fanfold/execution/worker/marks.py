@@ -64,9 +64,11 @@ def stamps_before(job: JobContext, arguments: str) -> StampsBefore:
 def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> dict[str, str] | None:
     """The marks of a run that was given these paths, and may name others; None where it does not."""
     _, check_results = job.path_rules or ((), None)
-    is_text = encoded.codec == "json/1" and check_results is not False
-    named = is_text and (check_results or PATH_TAG.encode() in encoded.data)
+    from fanfold.codec.encoded import text_of
     from fanfold.codec.paths import CannotLook, Stamps, result_paths
+
+    text = b"" if check_results is False else text_of(encoded.codec, encoded.data)
+    named = bool(text) and (check_results or PATH_TAG.encode() in text)
 
     before = before or StampsBefore()
     stamps, marks = Stamps(before.s3 and (lambda: before.s3)), {}
@@ -79,8 +81,8 @@ def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> 
             _AtTheEnd.stamps = {path: stamps.of(path) for path in before if path.is_far}
             _AtTheEnd.at = time.monotonic()
         if named:
-            got = result_paths(encoded.data.decode(), texts=bool(check_results), here=not job.own_folder)
-            marks[GOT] = stamps.digest(got)
+            got = result_paths(text.decode(), texts=bool(check_results), here=not job.own_folder)
+            marks[GOT] = stamps.digest(got, of_result=True)
         changed = _changed(before, stamps.of, lambda: _returned(encoded, here=not job.own_folder))
     except CannotLook as reason:
         return {UNSEEN: str(reason)}
@@ -102,8 +104,8 @@ def _changed(
 
 def _returned(encoded: Encoded, *, here: bool) -> set[str]:
     """All that a result may name as a path: paths, and texts that look like one."""
+    from fanfold.codec.encoded import text_of
     from fanfold.codec.paths import result_paths
 
-    if encoded.codec != "json/1":
-        return set()
-    return {one.path for one in result_paths(encoded.data.decode(), texts=True, here=here)}
+    text = text_of(encoded.codec, encoded.data)
+    return {one.path for one in result_paths(text.decode(), texts=True, here=here)} if text else set()
