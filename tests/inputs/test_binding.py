@@ -325,6 +325,8 @@ def test_a_tuple_goes_to_the_parameters_in_order_where_the_first_alone_will_not_
 
 
 def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
+    import dask.array
+    import dask.dataframe
     import polars
 
     def lazy(x: int) -> polars.LazyFrame: ...
@@ -335,6 +337,12 @@ def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
     def perhaps(x: int) -> sqlite3.Connection | None: ...
     def noted(x: int) -> Annotated[IO[bytes], "what was downloaded"]: ...
 
+    def of_dask(x: int) -> dask.array.Array: ...
+    def frames_of_dask(x: int) -> dask.dataframe.DataFrame | None: ...
+
+    for udf in (of_dask, frames_of_dask):  # as arguments these travel
+        with pytest.raises(InputError, match=r"what it comes to: `value\.compute"):
+            Signature.of(udf).check_returns()
     advised = ((lazy, "`value.collect"), (several, "`value.collect"), (numbers, r"`list\(value"))
     for udf, instead in (*advised, (perhaps, "path of its database"), (noted, r"`.read\(")):
         with pytest.raises(InputError, match=instead):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,25 @@ def test_arrays_and_frames_as_inputs_are_labelled_by_their_run():
     frame = fanfold.submit(mean_of, [{"values": middle}, {"values": other}])
     assert frame.index.names == ["run"]
     assert frame.index.tolist() == [0, 1]
+
+
+@dataclass
+class Table:
+    rows: pd.DataFrame
+    factor: int
+
+
+def rows_of(table) -> int:
+    return len(table["rows"] if isinstance(table, dict) else table.rows)
+
+
+def test_what_holds_a_frame_is_labelled_by_its_run_and_a_feature_by_its_id():
+    small, large = pd.DataFrame({"a": [1]}), pd.DataFrame({"a": range(100)})
+    for inputs in ([{"rows": small}, {"rows": large}], [Table(small, 1), Table(large, 2)]):
+        frame = fanfold.submit(rows_of, [{"table": one} for one in inputs])
+        assert (frame.index.names, frame["result"].tolist()) == (["run"], [1, 100])
+    named = [{"id": name, "rows": small, "geometry": shapely.Point(0, 0)} for name in "ab"]
+    assert fanfold.submit(rows_of, [{"table": one} for one in named]).index.tolist() == ["a", "b"]
 
 
 def test_small_arguments_beside_a_shape_stay_labels(grid):

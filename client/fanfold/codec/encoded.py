@@ -109,6 +109,8 @@ _INSTEAD = {
     "matplotlib.Figure": "a picture's bytes: `figure.savefig(buffer)` into an `io.BytesIO()`, then `buffer.getvalue()`",
     "xarray": "`value.to_dataframe()`, or write it with `.to_netcdf(path)` or `.to_zarr(path)` and return the path",
     "rasterio.DatasetBase": "what was read: `dataset.read()` and `dataset.profile`, or the file's path",
+    "dask": "what it comes to: `value.compute()`",
+    "botocore": "what it gave",
     "torch": "`value.numpy()`",
     "tensorflow": "`value.numpy()`",
     "scipy": "`value.toarray()`, or its arrays in a dict",
@@ -126,7 +128,11 @@ NEVER_ENCODED = (
 )  # fmt: skip
 
 
-def never_encoded(annotation: Any) -> str | None:
+#: What travels towards a run only: a plan that the run carries out, or a handle that is made anew there.
+_TOWARDS_A_RUN = ("dask.Array", "dask.Bag", "dask.Delayed", "dask.FrameBase", "dask.DataFrame", "botocore.BaseClient")
+
+
+def never_encoded(annotation: Any, *, of_result: bool = False) -> str | None:
     """What to return instead of a class, or a generator, that no codec takes; None where one may take it."""
     from collections.abc import Iterator
     from types import NoneType, UnionType
@@ -134,17 +140,18 @@ def never_encoded(annotation: Any) -> str | None:
 
     kind = get_origin(annotation) or annotation
     if kind is Annotated:
-        return never_encoded(get_args(annotation)[0])
+        return never_encoded(get_args(annotation)[0], of_result=of_result)
     if kind in (Union, UnionType):  # a result that is never anything but None is no result
-        told = [never_encoded(one) for one in get_args(annotation) if one is not NoneType]
+        told = [never_encoded(one, of_result=of_result) for one in get_args(annotation) if one is not NoneType]
         return told[0] if told and all(told) else None
     if kind in (list, dict, tuple, set, frozenset):  # what holds one that cannot be kept cannot be kept
-        return next(filter(None, map(never_encoded, get_args(annotation))), None)
+        return next(filter(None, (never_encoded(one, of_result=of_result) for one in get_args(annotation))), None)
     if not isinstance(kind, type):
         return None
     if issubclass(kind, Iterator) and kind.__module__ == "collections.abc":
         return _INSTEAD["builtins.generator"]
-    return _instead_of(kind) if set(NEVER_ENCODED) & {place_of(each) for each in kind.__mro__} else None
+    refused = {*NEVER_ENCODED, *(_TOWARDS_A_RUN if of_result else ())}
+    return _instead_of(kind) if refused & {place_of(each) for each in kind.__mro__} else None
 
 
 def place_of(kind: type) -> str:

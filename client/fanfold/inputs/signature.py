@@ -419,7 +419,7 @@ class Signature(NamedTuple):
 
     def check_returns(self) -> None:
         """Raises `InputError` where the return annotation says that no result could be stored."""
-        instead = None if self.returns is None else never_encoded(self.returns)
+        instead = None if self.returns is None else never_encoded(self.returns, of_result=True)
         if instead is not None:
             raise InputError(
                 f"{self.name}() returns {getattr(self.returns, '__name__', self.returns)}, which has no codec.",

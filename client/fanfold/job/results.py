@@ -409,12 +409,12 @@ def _labels(values: list[Any]) -> list[Any] | None:
 
     Of dicts that name themselves, as features of GeoJSON and items of STAC do, it is their `id`.
     """
-    if any(map(_is_no_label, values)):
-        return None
     if all(type(value) is dict for value in values):
         ids = [value.get("id") for value in values]
         if all(type(one) in (str, int) for one in ids) and len(set(ids)) == len(ids):
             return ids
+    if any(map(_is_no_label, values)):
+        return None
     labels = list(map(_label, values))
     cut = [label for label in labels if type(label) is str and len(label) == _LABEL_CHARACTERS and label[-1] == "…"]
     return labels if len(set(cut)) == len(cut) else None
@@ -435,6 +435,9 @@ def _is_no_label(value: Any) -> bool:
     """
     if isinstance(value, (list, tuple)):
         return any(map(_is_no_label, value[:100]))
+    parts = value if isinstance(value, dict) else vars(value) if hasattr(value, "__dataclass_fields__") else {}
+    if parts and any(map(_is_no_label, list(parts.values())[:100])):
+        return True
     package = type(value).__module__.partition(".")[0]
     if package in ("xarray", "dask") or (package in ("polars", "pyarrow") and hasattr(value, "__len__")):
         return True
