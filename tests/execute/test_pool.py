@@ -7,15 +7,21 @@ import os
 import random
 import resource
 import signal
+import sys
 import threading
 from contextlib import suppress
+from hashlib import sha256
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fanfold.core.models import RunStatus
 from fanfold.core.processes import keep_private
+from fanfold.execution import calls as reports
 from fanfold.execution.calls import Call
+from fanfold.execution.channel import Finished, Packed
 from fanfold.execution.pool.scheduler import CallQueue, InFlight
 from tests.conftest import is_gone, worker_processes
 
@@ -50,6 +56,43 @@ def test_there_are_no_more_workers_than_calls_nor_than_the_size(pool, feed, tmp_
     one.serve(given)
     assert len(worker_processes()) == before + 3
     assert len({told.pid for told in given.told.values() if told.pid}) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker is an interpreter of its own")
+def test_all_workers_of_a_pool_are_one_session_and_each_a_group_of_its_own(pool, feed, tmp_path):
+    """Where Linux shares its cores out by sessions, many workers count no more than the process they work for."""
+    one, given = pool(3), feed(hold, [{"path": str(tmp_path / "go")}] * 3)
+    one.add(given)
+    while not all(pids := [told.pid for told in given.told.values()]):
+        one.step()
+    assert len(set(map(os.getsid, pids))) == 1
+    assert os.getsid(pids[0]) != os.getsid(0)
+    assert list(map(os.getpgid, pids)) == pids
+    (tmp_path / "go").touch()
+    one.serve(given)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 3), st.floats(0, 9), st.binary(max_size=9), st.floats(0, 5)),
+        max_size=5,
+    )
+)
+def test_what_is_told_of_plain_results_together_is_what_is_told_of_each(drawn):
+    answers = []
+    for index, attempt, used, body, seen_mib in drawn:
+        packed = Packed("json/1", len(body), sha256(body).digest(), None)
+        done = Finished(index, 1.5e9 + used, used, used / 2, 2 * used, packed, None, body)
+        assert reports.is_plain(done)
+        answers.append((Call(index, attempt, "{}"), done, seen_mib))
+    each = [reports.finished("job", *answer) for answer in answers]
+    together = reports.plain_results("job", answers)
+    assert [without_id(report) for report in together] == [without_id(report) for report in each]
+    assert len({report.event.id for report in together}) == len(answers)
+
+
+def without_id(report):
+    return report._replace(event=report.event._replace(id=""))
 
 
 def test_a_slow_call_holds_up_nobody(pool, feed, tmp_path):

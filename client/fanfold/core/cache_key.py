@@ -164,17 +164,13 @@ def _versions_of(module: str) -> list[str]:
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, distribution
+    from fanfold.core.distributions import installed
 
-    try:
-        found = distribution(package) if package else None
-    except PackageNotFoundError:
-        found = None
+    found = installed(package)
     if found is None:
         return ""
     # Installed again under the same version (`pip install .`, a branch of git), it has other files.
-    record = found.read_text("RECORD")
-    files = f"#{sha256(record.encode()).hexdigest()[:12]}" if record else ""
+    files = f"#{sha256(found.record.encode()).hexdigest()[:12]}" if found.record else ""
     return f"{package}=={found.version}{files}"
 
 

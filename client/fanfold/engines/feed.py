@@ -221,13 +221,16 @@ class JobFeed:
         if self._rate is not None and not self._rate.begins(time.monotonic()):
             self._again.appendleft(run)
             return None
-        first = run.attempt if run.first_attempt is None else run.first_attempt
+        index, attempt, first, _ = run
+        if first is None:
+            first = attempt
         if first:
-            self._first_attempts[run.index] = first
-        return Call(run.index, run.attempt, together(self._manifest.arguments(run.index), self.header.constants))
+            self._first_attempts[index] = first
+        return Call(index, attempt, together(self._manifest.arguments(index), self.header.constants))
 
     def _record(self, reports: Sequence[Report], is_stream: bool) -> None:
-        full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
+        errors = [report.event for report in reports if report.event.error is not None]
+        full = next((event.error for event in errors if _tells_of_full_disk(event)), None)
         if full is not None:
             reports = [report for report in reports if not _tells_of_full_disk(report.event)]
         kept = self._recorder.record(reports, more_follow=is_stream)
@@ -344,7 +347,7 @@ class Recorder:
 
         `more_follow`: others come at once, so results may wait for them on their way to the cache.
         """
-        events = [self._stored(report) for report in reports]
+        events = [self._stored(*report) for report in reports]
         if not self._hold_s:
             self._write(events, more_follow=more_follow)
             return events
@@ -369,13 +372,12 @@ class Recorder:
         self._stores.record(events, [] if waiting else offers)
         self._held, self._offers, self._flushed_at = [], waiting, time.monotonic()
 
-    def _stored(self, report: Report) -> Event:
-        event = report.event
+    def _stored(self, event: Event, result_file: Path | None) -> Event:
         if event.output is None or event.output.inline is not None:
             return event
         key = result_key(self._cache_key(event.index), event.output.sha256)
-        if report.result_file is not None and report.result_file.exists():  # else stored by an earlier try
-            self._stores.objects.put_file(key, report.result_file)
+        if result_file is not None and result_file.exists():  # else stored by an earlier try
+            self._stores.objects.put_file(key, result_file)
         return event._replace(output=event.output._replace(key=key))
 
     def _offers_of(self, events: Sequence[Event]) -> list[CacheEntry]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from fanfold.contract.records import NamedTuple
+from fanfold.contract.records import NamedTuple, made_of
 from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
 from fanfold.execution.channel import EXIT_NO_FILES, Asked, Finished
 
@@ -196,6 +197,32 @@ def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -
     facts = (RunStatus.SUCCEEDED, output, None, used, packed.marks or NO_DATA)
     succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, *facts)
     return Report(succeeded, None if packed.file is None else Path(packed.file))
+
+
+def is_plain(done: Finished) -> bool:
+    """Whether an answer is a small result and nothing else, as most are."""
+    output = done.output
+    return output is not None and output.file is None and not output.marks
+
+
+def plain_results(job_id: str, results: Sequence[tuple[Call, Finished, float]]) -> list[Report]:
+    """Reports of plain answers, each with the MiB that the pool has seen: by columns, at a third of the cost."""
+    if not results:
+        return []
+    calls, answers, sampled = zip(*results, strict=True)
+    indexes, attempts, _ = zip(*calls, strict=True)
+    _, ats, durations, cpus, peaks, packed, _, bodies, _, _ = zip(*answers, strict=True)
+    codecs, sizes, hashes, _, _ = zip(*packed, strict=True)
+    if any(sampled):
+        peaks = tuple(round(seen, 1) if seen > peak else peak for peak, seen in zip(peaks, sampled, strict=True))
+    count = len(results)
+    usages = made_of(Usage, (durations, cpus, peaks), count)
+    outputs = made_of(Output, (codecs, map(bytes.hex, hashes), sizes, bodies, repeat(None)), count)
+    kinds = repeat(EventKind.FINISHED), ats, map(new_event_id, ats), repeat(RunStatus.SUCCEEDED)
+    events = made_of(
+        Event, (repeat(job_id), indexes, attempts, *kinds, outputs, repeat(None), usages, repeat(NO_DATA)), count
+    )
+    return made_of(Report, (events, repeat(None)), count)
 
 
 def _error(facts: dict[str, Any]) -> RunError:

@@ -463,7 +463,7 @@ class Pool:
         workers.autoscaler.note(answer.duration_s)
         if answer.printed is not None:
             worker.report_log(feed, call, last=True)
-        feed.report_end(call, reports.finished(feed.assignment.job_id, call, answer, sampled_mib))
+        feed.report_result(call, answer, sampled_mib)
         worker.rest(tainted=answer.tainted)
 
     def _on_asked(self, workers: WorkerSet, worker: WorkerProcess, asked: Asked) -> None:

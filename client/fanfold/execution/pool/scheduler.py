@@ -18,7 +18,7 @@ from typing import Protocol
 from fanfold.contract.records import NamedTuple
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
-from fanfold.execution.channel import RETIRE, Asked, Reply, pack_call, unpack_call
+from fanfold.execution.channel import RETIRE, Asked, Finished, Reply, pack_call, unpack_call
 
 # How many workers a backlog is worth: starting one takes a core as long as a hundred no-op calls take another.
 
@@ -173,11 +173,13 @@ class Scheduler:
         The only feed, whose limit is no less than the number of workers, needs no counting: they cannot perform more.
         """
         room = length - len(self.in_flight)
+        if room > 0 and len(self.feeds) == 1:
+            self._fill_from(self.feeds[0], room, workers)
+            return
         giving = list(self.feeds)
         while room > 0 and giving:
             for state in giving[:]:
-                alone = len(self.feeds) == 1 and state.assignment.takes_ahead
-                call = state.next_call(counted=not alone or workers > (state.limit or workers))
+                call = state.next_call(counted=True)
                 if call is None:
                     giving.remove(state)
                 elif self._send(state, call):
@@ -186,6 +188,16 @@ class Scheduler:
                     state.put_back(call)
                     giving.clear()
                     break
+
+    def _fill_from(self, state: FeedState, room: int, workers: int) -> None:
+        counted = not state.assignment.takes_ahead or workers > (state.limit or workers)
+        for _ in range(room):
+            call = state.next_call(counted=counted)
+            if call is None:
+                return
+            if not self._send(state, call):
+                state.put_back(call)
+                return
 
     def take_back(self) -> None:
         """Empty the queue; what was in it goes out again."""
@@ -336,6 +348,8 @@ class FeedState:
         self._in_flight = 0
         self._waiting: deque[Call] = deque()
         self._reports: list[Report] = []
+        #: Results whose reports are made together: each with its call, and the MiB that the pool has seen.
+        self._results: list[tuple[Call, Finished, float]] = []
         self._begun: dict[int, tuple[Call, float, HasPid]] = {}
         self._oldest = 0.0
 
@@ -347,7 +361,7 @@ class FeedState:
     @property
     def has_reports(self) -> bool:
         """True while there is something to hand on."""
-        return bool(self._reports or self._begun)
+        return bool(self._reports or self._begun or self._results)
 
     @property
     def at_rest(self) -> bool:
@@ -388,6 +402,15 @@ class FeedState:
         """A call that was not performed goes out again, before any other."""
         self._waiting.appendleft(call)
 
+    def report_result(self, call: Call, done: Finished, sampled_mib: float) -> None:
+        """Note what a worker has answered of a call."""
+        if reports.is_plain(done):
+            if not self.has_reports:
+                self._oldest = time.monotonic()
+            self._results.append((call, done, sampled_mib))
+        else:
+            self.report_end(call, reports.finished(self.assignment.job_id, call, done, sampled_mib))
+
     def report_end(self, call: Call, report: Report) -> None:
         """Note how a call ended, without any secret that its error may tell."""
         if report.event.error is not None and (hidden := self.assignment.hidden_of(call.arguments)):
@@ -396,7 +419,7 @@ class FeedState:
 
     def report(self, report: Report) -> None:
         """Note what happened; it is handed on with others."""
-        if not (self._reports or self._begun):
+        if not self.has_reports:
             self._oldest = time.monotonic()
         self._reports.append(report)
 
@@ -421,11 +444,12 @@ class FeedState:
         """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""
         if not self.has_reports:
             return
-        if self._in_flight == 0 or len(self._reports) >= BATCH or now - self._oldest >= BATCH_S:
+        come = len(self._reports) + len(self._results)
+        if self._in_flight == 0 or come >= BATCH or now - self._oldest >= BATCH_S:
             job_id = self.assignment.job_id
             begun = [reports.started(job_id, call, at, worker.pid) for call, at, worker in self._begun.values()]
-            batch = [*begun, *self._reports]
-            self._begun, self._reports = {}, []
+            batch = [*begun, *self._reports, *reports.plain_results(job_id, self._results)]
+            self._begun, self._reports, self._results = {}, [], []
             self.feed.record(batch)
 
     @property

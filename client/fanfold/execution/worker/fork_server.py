@@ -142,7 +142,7 @@ class ForkServer:
         prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
         if os.getppid() != parent:  # it ended before this was set up
             os._exit(1)
-        os.setsid()
+        os.setpgid(0, 0)  # all of a pool's are one session: Linux may share its cores out by sessions (autogroup)
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         self._control.close()
