@@ -53,6 +53,18 @@ def test_names_beyond_the_parameters_go_to_kwargs():
     assert signature.bind({"b": "5", "a": 1}, {"c": 3}) == {"a": 1, "b": 5, "c": 3}
 
 
+def test_the_values_of_args_are_a_list_also_as_text_where_no_text_is_wanted():
+    def several(*numbers: int): ...
+
+    def words(*names: str): ...
+
+    assert Signature.of(several).bind({"numbers": "[1, 2]"}) == {"numbers": (1, 2)}
+    assert Signature.of(several).bind({"numbers": "3"}) == {"numbers": (3,)}
+    assert Signature.of(words).bind({"names": "[1, 2]"}) == {"names": ("[1, 2]",)}
+    with pytest.raises(InputError, match="should be a valid integer"):
+        Signature.of(several).bind({"numbers": "[1, x]"})
+
+
 @pytest.mark.parametrize(
     ("one_input", "constants", "message"),
     [

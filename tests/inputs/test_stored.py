@@ -119,6 +119,15 @@ def test_each_feature_of_a_layer_is_an_input_with_its_geometry(lakes, suffix):
     assert fanfold.submit(area, wanted, collect=False).wait(30).results() == [("A", 0.0), ("B", 3.0)]
 
 
+def test_of_several_layers_none_is_taken_silently_and_a_table_beside_one_is_none(lakes, folder):
+    pyogrio = pytest.importorskip("pyogrio")
+    pyogrio.write_dataframe(lakes[["name"]], folder / "lakes.gpkg", layer="layer_styles", append=True)
+    assert [row["name"] for row in fanfold.rows("lakes.gpkg")] == ["A", "B"]
+    lakes.to_file(folder / "lakes.gpkg", layer="rivers")
+    with pytest.raises(fanfold.errors.InputError, match=r"(?s)lakes.gpkg has 2 layers: lakes, rivers.*layer='lakes'"):
+        list(fanfold.rows("lakes.gpkg"))
+
+
 @pytest.mark.parametrize(
     ("pattern", "columns", "said"),
     [

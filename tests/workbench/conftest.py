@@ -142,8 +142,12 @@ def picture() -> Callable[[Page, str], None]:
 
 
 def _is_wrong(message: Any) -> bool:
-    """Whether a page has complained; what a server refuses with its reason is for the page to say, and it does."""
-    return message.type == "error" and "status of 409" not in message.text
+    """Whether a page has complained; what a server refuses with its reason is for the page to say, and it does.
+
+    Nor is it wrong that a socket's message has no room for a long text: the editor sends that by a request.
+    """
+    known = ("status of 409", "exceeds the maximum allowed limit")
+    return message.type == "error" and not any(words in message.text for words in known)
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> None:

@@ -70,6 +70,31 @@ def test_what_is_typed_and_chosen_arrives_as_the_value_it_stands_for(form):
     expect(ran(form)).to_have_text("('7', 4, True, 2.5, 2, False, None, {'more': [1]})")
 
 
+SEVERAL = """\
+from typing import Literal
+
+import fanfold
+
+
+@fanfold.udf
+def f(*several: int, late: bool, unit: Literal["min", None] = "min", **named):
+    return repr((several, late, unit, named))
+"""
+
+
+def test_every_kind_of_parameter_has_a_field_and_what_has_to_be_chosen_is_said_to_be(bench):
+    page = bench()
+    rewrite(page, SEVERAL)
+    late = page.get_by_label("late: bool (required)")
+    expect(late.locator("option").first).to_have_text("choose one")
+    expect(page.get_by_label("unit: Literal").locator("option").first).to_have_text("as the UDF says (min)")
+    late.select_option("false")
+    page.get_by_label("*several: int").fill("[1, 2]")
+    page.get_by_label("**named").fill("{'more': None}")
+    page.get_by_label("unit is None").check()
+    expect(ran(page)).to_have_text("((1, 2), False, None, {'more': None})")
+
+
 HALVES = """\
 from datetime import date
 
@@ -148,6 +173,22 @@ def test_more_than_a_megabyte_of_inputs_is_planned_whole_and_a_range_as_well(ben
     planned(page, "12,000 inputs")
     page.get_by_label("One a line").fill("range(0, 100, 10)")
     planned(page, "10 inputs")
+
+
+_PASTE_CODE = """(content, text) => { const data = new DataTransfer(); data.setData("text/plain", text);
+content.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })); }"""
+
+
+def test_more_than_a_megabyte_of_code_is_pasted_marked_read_and_saved_whole(bench, workbench):
+    page = bench()
+    code = f"# {'a long line ' * 10}\n" * 9_000 + SQUARE
+    rewrite(page, "")
+    page.locator(".cm-content").evaluate(_PASTE_CODE, code)
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    expect(page.get_by_label("x: int")).to_be_visible()
+    page.keyboard.press("Control+s")
+    expect(page.get_by_text("unsaved")).to_be_hidden()
+    assert (workbench.folder / "flights.py").read_text() == code
 
 
 def test_no_key_sends_the_whole_text(bench, workbench):

@@ -29,6 +29,31 @@ def test_typed_text_survives_a_reload_and_is_marked_until_it_is_saved(bench, wor
     assert "# mine" in (workbench.folder / "flights.py").read_text()
 
 
+def test_a_file_that_is_removed_while_it_is_open_is_said_to_be_and_written_anew_when_that_is_wanted(bench, workbench):
+    page, path = bench(), workbench.folder / "flights.py"
+    rewrite(page, MINE)
+    path.unlink()
+    expect(page.get_by_text("flights.py is no longer in this folder. Its text is here.")).to_be_visible()
+    page.keyboard.press("Control+s")
+    page.get_by_role("button", name="Run (Shift+Enter)").click()
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    at_rest(page, quiet_ms=500)  # the browser writes a draft a moment after the last key
+    assert not path.exists()  # it may have been meant
+    page.reload()
+    kept = "There is no flights.py in this folder. What was typed into it is kept: make a new file of that name"
+    expect(page.get_by_role("alert").filter(has_text=kept)).to_be_visible()
+    page.get_by_role("button", name="New file").click()
+    page.get_by_label("Name").fill("flights.py")
+    page.get_by_role("button", name="Make it").click()
+    expect(page.locator(".cm-content")).to_contain_text("# mine")
+    page.get_by_role("button", name="Keep my text").click()
+    path.unlink()
+    page.get_by_role("button", name="Write it anew").click()
+    expect(page.get_by_text("unsaved")).to_be_hidden()
+    expect(page.get_by_text("is no longer in this folder")).to_be_hidden()
+    assert path.read_text() == MINE
+
+
 def test_the_browser_asks_before_unsaved_text_is_left(bench):
     page = bench()
     asked = []

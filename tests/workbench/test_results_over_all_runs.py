@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from fanfold.codec import encode
 from fanfold.core.models import Output
+from fanfold.errors import InputError
 from fanfold.workbench.job.collected import Collected
 from tests.workbench.conftest import tab
 from tests.workbench.samples import delays, ended
@@ -58,6 +59,34 @@ def test_one_table_of_all_runs_is_sorted_and_filtered_by_the_server(visit, parce
     expect(first).to_have_text("199")
     page.get_by_label("Filter").fill("height > tall")
     expect(count).to_contain_text("height is compared with a number, not with 'tall'")
+
+
+def test_filter_order_and_colour_of_the_results_and_what_was_chosen_of_the_runs_stand_in_the_address(visit, parcels):
+    page = visit(f"/job/{parcels.id}?tab=Results")
+    page.get_by_label("Filter").fill("height < 250 and kind = b")
+    page.get_by_role("columnheader", name="height").click()
+    page.get_by_role("columnheader", name="height").click()
+    page.get_by_label("Colour").select_option("height")
+    first, legend = page.locator(".ag-row[row-index='0'] [col-id='c3']"), page.locator("#ff-map-legend")
+    expect(first).to_have_text("199")
+    expect(page).to_have_url(re.compile(r"words=height.*order=c3%3Adesc.*colour=3"))
+    page.reload()
+    expect(page.get_by_label("Filter")).to_have_value("height < 250 and kind = b")
+    expect(page.locator("#ff-result-count")).to_have_text("100 rows of this kind")
+    expect(first).to_have_text("199")
+    expect(legend).to_contain_text("3,999")
+    tab(page, "Runs")
+    page.get_by_role("columnheader", name="Time").click()
+    page.get_by_role("columnheader", name="Time").click()
+    longest = page.locator(".ag-row[row-index='0'] [col-id='run']").filter(visible=True)
+    expect(longest).to_have_text("6")  # the first of those that took 8 s
+    longest.click()
+    chosen = page.get_by_label("The chosen run").locator("a[href$='/run/6']")
+    expect(chosen).to_be_visible()
+    expect(page).to_have_url(re.compile(r"sort=took%3Adesc.*chosen=6"))
+    page.reload()
+    expect(chosen).to_be_visible()
+    expect(longest).to_have_text("6")
 
 
 def test_one_map_holds_every_shape_and_tells_what_is_under_the_pointer(visit, parcels, picture):
@@ -135,6 +164,40 @@ def test_numbers_that_a_browser_has_no_digits_for_are_cells_of_text_and_are_sort
     assert rows[3]["c1"].startswith("a number of 16,610 bits: 0x")
     json.dumps(rows, allow_nan=False)
     assert table.page((0, 9), sort="c2", descending=False, words="", columns=(0, 60))["count"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (f"id = {2**60 + 1}", [1]),
+        (f"id > {2**60 + 1}", [2]),
+        ("id > 1.5e3", [0, 1, 2]),
+        (f"big >= {2**70}", [2]),
+        ("big < 10", [0]),
+        ("n = nan", [1]),
+        ("n != null", [0, 2]),
+        ("n > 1", [2]),
+        ("few != 2", [0]),
+        ("few = none", [1]),
+        ("word = 'a b'", [2]),
+        ("a > b", [1]),
+    ],
+)
+def test_a_filter_finds_the_rows_that_python_would(words, rows):
+    import pandas as pd
+
+    frame = pd.DataFrame({"id": [2**60, 2**60 + 1, 2**60 + 2], "big": pd.Series([9, 10, 2**70], dtype=object)})
+    frame = frame.assign(n=[1.0, None, 2.5], few=pd.array([1, None, 2], dtype="Int64"), word=["a", "a > b", "a b"])
+    page = Collected(frame).page((0, 9), sort="", descending=False, words=words, columns=(0, 60))
+    assert [row["row"] for row in page["rows"]] == rows
+
+
+def test_a_filter_by_a_column_that_there_is_not_says_which_there_are():
+    import pandas as pd
+
+    table = Collected(pd.DataFrame({"height": [1], "kind": ["a"]}))
+    with pytest.raises(InputError, match=r"(?s)No column is called 'hight'.*compare one of .*height, kind"):
+        table.page((0, 9), sort="", descending=False, words="hight > 3", columns=(0, 60))
 
 
 def test_of_a_wide_table_only_the_columns_that_are_shown_are_sent():

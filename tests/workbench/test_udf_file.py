@@ -70,6 +70,22 @@ def test_a_file_that_is_gone_meanwhile_is_told_and_what_it_is_a_link_to_is_writt
         file.save("x = 3\n")
 
 
+def test_a_file_that_was_removed_is_written_anew_as_its_lines_ended_and_never_over_another(tmp_path):
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "udf.py").write_bytes(b"x = 1\r\ny = 2\r\n")
+    file = UdfFile(tmp_path, "deep/udf.py")
+    assert not file.is_gone()
+    file.path.unlink()
+    folder.rmdir()
+    assert file.is_gone()
+    file.write_anew("x = 3\ny = 2\n")
+    assert file.path.read_bytes() == b"x = 3\r\ny = 2\r\n"
+    assert file.changed_on_disk() is None
+    with pytest.raises(InputError, match="cannot be written anew: File exists"):
+        file.write_anew("x = 4\n")
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from fanfold.errors import InputError
+from fanfold.workbench.editor.fields import arguments
 from fanfold.workbench.editor.inputs import inputs_of
 from fanfold.workbench.editor.udf_source import offered_in, udfs_in
 
@@ -100,6 +101,35 @@ def test_an_annotation_is_seen_through_its_names_and_wrappings():
     assert fields("x: Loop = 3", modes)["x"].kind == "text"
 
 
+def test_of_a_choice_with_none_the_values_are_offered_and_none_has_its_box():
+    field = fields("x: Literal['a', None] = 'a'")["x"]
+    assert (field.options, field.default, field.takes_none) == ((("a", "a"),), "a", True)
+    assert arguments((field,), {}, frozenset({"x"})) == {"x": None}
+
+
+@pytest.mark.parametrize("written", ['{"a": [1]}', "{'a': [1]}"])
+def test_what_takes_any_number_of_values_is_written_in_json_or_as_python_writes_it(written):
+    found = fields("x, *several: int | None, on: bool = False, **named")
+    assert list(found) == ["x", "several", "on", "named"]  # as the SDK counts them
+    given = arguments(tuple(found.values()), {"several": "(1, 2)", "named": written}, frozenset())
+    assert given == {"several": [1, 2], "a": [1]}
+    assert not found["several"].takes_none
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        ("several", "1", r"\*several is no list: '1'.*write a list such as"),
+        ("named", "[1]", r"\*\*named is no object of names and values: '\[1\]'.*write an object such as"),
+        ("named", "{1: 2}", "no object of names and values"),
+        ("named", "a=1", "no object of names and values"),
+    ],
+)
+def test_what_is_no_list_or_no_object_is_said_with_how_to_write_one(name, written, said):
+    with pytest.raises(InputError, match=f"(?s){said}"):
+        arguments(tuple(fields("*several, **named").values()), {name: written}, frozenset())
+
+
 def test_members_of_an_enum_are_offered_where_the_text_says_what_all_of_them_are():
     auto = "class Unit(Enum):\n    A = auto()\n    B = 7\n    C = auto()\n    D = -1\n"
     assert [value for _, value in fields("x: Unit = Unit.A", auto)["x"].options] == [1, 7, 8, -1]
@@ -174,12 +204,26 @@ def test_inputs_take_from_the_form_what_their_lines_do_not_say(tmp_path):
     assert inputs_of(path, "", {}, "n") == [{"n": 2}, {"n": 5}]
 
 
-@pytest.mark.parametrize("written", ["range(0, 1, 0.25)", "range(0, 1, 0)", "range(n)", "range()"])
-def test_what_is_no_range_after_all_is_said_and_is_no_text(tmp_path, written):
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("range(0, 1, 0.25)", "0.25 is not a whole number"),
+        ("range(0, 1, 0)", "must not be zero"),
+        ("range(n)", "n is not a whole number"),
+        ("range(10**9)", r"10 \*\* 9 is not a whole number"),
+        ("range(True)", "True is not a whole number"),
+        ("range(stop=3)", "its numbers have no names"),
+        ("range()", "at least 1 argument"),
+        ("range(1, )2)", "unmatched"),
+    ],
+)
+def test_what_is_no_range_after_all_is_said_and_is_no_text(tmp_path, written, why):
     path = tmp_path / "inputs"
     path.write_text(written)
-    with pytest.raises(InputError, match="is no range"):
+    with pytest.raises(InputError, match=rf"is no range: .*{why}"):
         inputs_of(path, "", {}, "n")
+    path.write_text("range(1e1, 1_2)")
+    assert inputs_of(path, "", {}, "n") == [{"n": 10}, {"n": 11}]
 
 
 @pytest.mark.parametrize(

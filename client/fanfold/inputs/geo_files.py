@@ -15,7 +15,7 @@ _AT_ONCE = 10_000
 
 
 def features(file: str) -> Iterator[Any]:
-    """The features of a GeoPackage or of GeoJSON, its first layer. Raises `InputError` and `MissingPackage`."""
+    """The features of a GeoPackage or of GeoJSON, of its one layer. Raises `InputError` and `MissingPackage`."""
     try:
         import geopandas  # noqa: F401 - pyogrio makes its frames
         import pyogrio
@@ -23,16 +23,31 @@ def features(file: str) -> Iterator[Any]:
     except ImportError as error:
         raise _needs_geo(file) from error
     source = s3_file(file).read() if file.startswith("s3://") else file
-    start, frame = 0, None
+    start, frame, layer = 0, None, None
     while frame is None or len(frame) == _AT_ONCE:
         try:
-            frame = pyogrio.read_dataframe(source, skip_features=start, max_features=_AT_ONCE)
+            layer = layer or _only_layer(file, pyogrio.list_layers(source).tolist())
+            frame = pyogrio.read_dataframe(source, layer=layer, skip_features=start, max_features=_AT_ONCE)
         except DataSourceError as error:
             raise InputError(
                 f"{file} cannot be read: {str(error).rstrip('.')}.", next_step="look at the file."
             ) from error
         yield from read(frame)
         start += _AT_ONCE
+
+
+def _only_layer(file: str, layers: list[tuple[str, str | None]]) -> str | None:
+    """The layer that has shapes, beside which there may be tables (QGIS keeps its styles in one); None where none is.
+
+    Raises `InputError` where there are several: nobody has said which.
+    """
+    names = [name for name, shape in layers if shape is not None] or [name for name, _ in layers]
+    if len(names) > 1:
+        raise InputError(
+            f"{file} has {len(names)} layers: {', '.join(names)}.",
+            next_step=f"save one of them to a file of its own, or pass geopandas.read_file(..., layer={names[0]!r}).",
+        )
+    return names[0] if names else None
 
 
 def geometry_columns(file: str, metadata: dict[bytes, bytes] | None) -> tuple[str, ...]:

@@ -593,6 +593,14 @@ def _each_by(coerce: Coerce | None) -> Coerce:
 
     def made(given: Any) -> Any:
         values = given if isinstance(given, (list, tuple)) else (given,)
-        return tuple(values if coerce is None else map(coerce, values))
+        if coerce is None:
+            return tuple(values)
+        try:
+            return tuple(map(coerce, values))
+        except Rejection:
+            listed = _parsed(given) if isinstance(given, str) else None
+            if not isinstance(listed, (list, tuple)):
+                raise
+            return tuple(map(coerce, listed))  # `args=[1, 2]` on a command line
 
     return made

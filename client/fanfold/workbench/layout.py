@@ -118,6 +118,15 @@ def choice(label: str, options: dict[str, str], *, value: str = "", on_change: C
     return made
 
 
+def sorted_by(columns: list[dict[str, Any]], asked: str) -> list[dict[str, Any]]:
+    """A grid's columns, sorted as the address says (`took:desc`); as they are where it names none of them."""
+    field_name, _, order = asked.partition(":")
+    if order not in ("asc", "desc") or field_name not in {column["field"] for column in columns}:
+        return [{**column} for column in columns]
+    others = [{name: value for name, value in column.items() if name != "sort"} for column in columns]
+    return [{**one, "sort": order} if one["field"] == field_name else one for one in others]
+
+
 def dialog_named(name: str) -> ui.dialog:
     """A dialog, closed; screen readers read its name."""
     return ui.dialog().props(f'aria-label="{name}"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import FailedJob, FixBar
-from fanfold.workbench.editor.form import EditorForm, ask
+from fanfold.workbench.editor.form import INPUTS_PATH, EditorForm, ask
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
@@ -94,6 +95,8 @@ class _EditorPage:
         #: What the disk holds where it is neither what this page knows nor what stands in the editor.
         self._conflict: str | None = None
         self._upload = ""
+        #: Whether the last look has not found the file.
+        self._is_missed = False
         self._process = UdfProcess(shared.folder)
         self._opening = asyncio.Lock()
         self._fix = FixBar(shared.followed_jobs, self._run_failed)
@@ -132,9 +135,13 @@ class _EditorPage:
             with element("div", "ff-row"):
                 button("Take the file's text", self._take_theirs)
                 button("Keep my text", self._keep_mine)
+        with element("div", "ff-note ff-row ff-hidden").props("role=alert") as self._gone_note:
+            self._gone_words = text("", "", "span")
+            button("Write it anew", self._write_anew)
         self._editor = ui.codemirror(language="Python", theme="vscodeLight", line_wrapping=True)
         self._editor.classes("ff-editor").props('aria-label="Code"')
         self._editor.on("update:value", js_handler="() => window.ff.editor.changed()")
+        self._editor.on("long-text", lambda _: self._take_what_is_shown())
         self._editor.on_value_change(self._text_changed)
         self._trouble = text("", "ff-pre ff-hidden", "pre").props("role=alert tabindex=0")
         self._trouble_line = 0
@@ -158,7 +165,9 @@ class _EditorPage:
         last = next((one for one in self._entries if str(self._folder / one) == last), name)
         await self._open(name if self._query.get("file") else last)
         if self._gone:
-            self._say(f"There is no {self._gone} in this folder.")
+            kept = await self._asked(f"window.ff.editor.isKept({_quoted(str(self._folder / self._gone))})")
+            more = " What was typed into it is kept: make a new file of that name, and it is there." if kept else ""
+            self._say(f"There is no {self._gone} in this folder.{more}")
         await self._open_as_asked()
 
     async def _open_as_asked(self) -> None:
@@ -200,6 +209,8 @@ class _EditorPage:
         draft = await self._draft_of(file)
         self._forget()
         self._set_conflict(None)
+        self._is_missed = False
+        self._show_gone(file, is_gone=False)
         udf = self._query.get("udf") or draft.get("udf") or ""
         script("editor.opened", self._key(), file.text, digest(file.text), udf)
         self._form.begin_anew(draft.get("form") or {}, draft.get("nulls") or [], udf)
@@ -279,8 +290,12 @@ class _EditorPage:
             return
         try:
             disk = await asyncio.to_thread(file.changed_on_disk)
-        except InputError:
-            return  # it is gone for now, as while git writes it; saving says so
+        except InputError:  # it may be gone for a moment, as while git writes it
+            self._show_gone(file, is_gone=self._is_missed and await asyncio.to_thread(file.is_gone))
+            self._is_missed = True
+            return
+        self._is_missed = False
+        self._show_gone(file, is_gone=False)
         if file is not self._file or disk == self._conflict:
             return
         if disk is None:
@@ -295,6 +310,22 @@ class _EditorPage:
             self._accept(disk)
         else:
             self._set_conflict(disk)
+
+    def _show_gone(self, file: UdfFile, *, is_gone: bool) -> None:
+        if file is self._file:
+            set_text(self._gone_words, f"{file.name} is no longer in this folder. Its text is here.")
+            show(self._gone_note, shown=is_gone)
+
+    async def _write_anew(self) -> None:
+        """Put the file back that another program has removed, with the text that stands here."""
+        file = self._file
+        if file is None or not await self._take_what_is_shown():
+            return
+        typed = self._editor.value
+        if await self._tried(lambda: asyncio.to_thread(file.write_anew, typed)):
+            self._show_gone(file, is_gone=False)
+            script("editor.saved", typed, digest(typed))
+            self._show_unsaved()
 
     async def _show_disk(self, disk: str, *, whatever_stands: bool = False) -> bool:
         """Have the browser show this text and tell of it as of any that is typed; False where it has been typed into.
@@ -351,8 +382,10 @@ class _EditorPage:
             return False
         typed = self._editor.value
         await self._look_at_disk()
-        if self._conflict is not None:
-            return False  # the differences, and which text to keep, stand above the editor
+        is_gone = self._is_missed and await asyncio.to_thread(file.is_gone)
+        self._show_gone(file, is_gone=is_gone)
+        if self._conflict is not None or is_gone:
+            return False  # what to do about it stands above the editor
         if self._editor.value != typed:
             self._say(f"{file.name} was changed on disk: its new text is shown. Run it again.")
             return False
@@ -371,10 +404,26 @@ class _EditorPage:
         shown = await self._asked("window.ff.editor.shown()")
         if shown == digest(self._editor.value.replace("\r", "\n")):  # CodeMirror's lines end in one way
             return True
-        whole = await self._asked("window.ff.editor.text()")
-        if isinstance(whole, str):
-            self._editor.value = whole
-        return isinstance(whole, str)
+        whole = await self._sent_whole()
+        if whole is not None:
+            self._take_quietly(whole)
+        return whole is not None
+
+    def _take_quietly(self, whole: str) -> None:
+        """Hold this text. It is what the browser shows, who may type on: it is not sent back to be shown again."""
+        editor = self._editor
+        editor._codepoints = editor._encode_codepoints(whole)
+        editor._send_update_on_value_change = False
+        try:
+            editor.value = whole
+        finally:
+            editor._send_update_on_value_change = True
+
+    async def _sent_whole(self) -> str | None:
+        """The text that the browser shows, in a request of its own: a socket's message has room for 1 MB."""
+        sent = await self._asked(f"window.ff.editor.sendText({_quoted(INPUTS_PATH)})")
+        kept = self._shared.uploads.path_of(str(sent.get("upload"))) if isinstance(sent, dict) else None
+        return json.loads(await asyncio.to_thread(kept[0].read_bytes)) if kept is not None else None
 
     async def _saved(self) -> bool:
         """Save what was typed, and read it anew; whether there is a UDF to run then."""
@@ -546,6 +595,4 @@ def _difference(disk: str, mine: str) -> str:
 
 
 def _quoted(value: Any) -> str:
-    import json
-
     return json.dumps(value)

@@ -10,6 +10,7 @@ from typing import Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
+from fanfold.inputs.signature import short
 from fanfold.source.texts import tree_of
 
 
@@ -79,19 +80,38 @@ def arguments(fields: tuple[Field, ...], given: Mapping[str, str], nulls: frozen
             chosen[one.name] = None
         elif text != "" and one.kind == "mapping":
             chosen.update(_mapping(one.name, text))
-        elif text != "" and one.kind != "rest":
+        elif text != "" and one.kind == "rest":
+            chosen[one.name] = _several(one.name, text)
+        elif text != "":
             chosen[one.name] = one.value(text)
     return chosen
 
 
+_NAMED_VALUES = 'write an object such as {"a": 1}.'
+
+
 def _mapping(name: str, text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"**{name} is not JSON: {error}.", next_step='write an object such as {"a": 1}.') from None
-    if not isinstance(found, dict):
-        raise InputError(f"**{name} is not an object.", next_step='write an object such as {"a": 1}.')
+    found = _written(text)
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise InputError(f"**{name} is no object of names and values: {short(text)}.", next_step=_NAMED_VALUES)
     return found
+
+
+def _several(name: str, text: str) -> list[Any]:
+    """The values of an `*args`, which the SDK takes as a list."""
+    found = _written(text)
+    if not isinstance(found, (list, tuple)):
+        raise InputError(f"*{name} is no list: {short(text)}.", next_step='write a list such as [1, "two"].')
+    return list(found)
+
+
+def _written(text: str) -> Any:
+    """A value that is written in JSON or as Python writes it; `_NO_DEFAULT` where it is neither."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        return ast.literal_eval(text.strip())
+    return _NO_DEFAULT
 
 
 # One parameter as a field of a form, from its annotation and default as they are written.
@@ -126,7 +146,15 @@ def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -
 def _takes_none(hint: ast.expr | None, default: ast.expr | None, known: Mapping[str, Any]) -> bool:
     if hint is None or _last_name(hint) in ("Any", "object"):
         return default is not None and _is_none(default)
-    return _bare(hint, known) is not _plain(hint, known)
+    bare = _bare(hint, known)
+    return bare is not _plain(hint, known) or any(map(_is_none, _choices_of(bare)))
+
+
+def _choices_of(hint: ast.expr | None) -> list[ast.expr]:
+    """What stands in a `Literal`; nothing where it is none."""
+    if not isinstance(hint, ast.Subscript) or _last_name(hint.value) != "Literal":
+        return []
+    return list(hint.slice.elts) if isinstance(hint.slice, ast.Tuple) else [hint.slice]
 
 
 def _bare(hint: ast.expr | None, known: Mapping[str, Any]) -> ast.expr | None:
@@ -227,9 +255,9 @@ def _input_for(hint: ast.expr | None, known: Mapping[str, Any]) -> tuple[str, tu
 
 
 def _options(hint: ast.expr | None, known: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    if isinstance(hint, ast.Subscript) and _last_name(hint.value) == "Literal":
-        parts = hint.slice.elts if isinstance(hint.slice, ast.Tuple) else [hint.slice]
-        values = [found for part in parts if (found := _literal(part, {})) is not _NO_DEFAULT]
+    if parts := _choices_of(hint):
+        found = (_literal(part, {}) for part in parts)
+        values = [one for one in found if one is not _NO_DEFAULT and one is not None]  # None has a box of its own
         texts = [value if isinstance(value, str) else repr(value) for value in values]
         pairs = zip(texts, values, strict=True)
         return tuple((text if texts.count(text) == 1 else repr(value), value) for text, value in pairs)

@@ -92,7 +92,7 @@ class EditorForm:
     @property
     def first(self) -> str:
         """The parameter that plain inputs go to."""
-        return next((one.name for one in self._of_udf() if one.kind not in ("mapping", "rest")), "")
+        return next((one.name for one in self._of_udf() if one.kind != "mapping"), "")
 
     def offer_submit(self, label: str) -> None:
         """Offer to submit what was planned; an empty label takes that back."""

@@ -86,9 +86,25 @@ def _range(text: str) -> range | None:
     written = text.strip()
     if len(written) > _LONGEST_RANGE or not re.fullmatch(r"range\(.*\)", written):
         return None
+    next_step = "write whole numbers, as in range(10) or range(0, 100, 5)."
     try:
         call: Any = tree_of(written, mode="eval").body
-        return range(*(ast.literal_eval(argument) for argument in call.args))
+        if call.keywords:
+            raise InputError(f"{written} is no range: its numbers have no names.", next_step=next_step)
+        return range(*map(_whole_number, call.args))
     except (SyntaxError, ValueError, TypeError, AttributeError) as error:
-        next_step = "write whole numbers, as in range(10) or range(0, 100, 5)."
-        raise InputError(f"{written} is no range: {error}.", next_step=next_step) from None
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise InputError(f"{written} is no range: {reason}.", next_step=next_step) from None
+
+
+def _whole_number(written: ast.expr) -> int:
+    """What an argument of `range` says, `10_000` and `1e6` for as many, and no sum or name."""
+    try:
+        found = ast.literal_eval(written)
+    except ValueError:
+        found = None
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    if type(found) is not int:
+        raise ValueError(f"{ast.unparse(written)} is not a whole number")
+    return found

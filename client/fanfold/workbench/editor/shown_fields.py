@@ -29,6 +29,8 @@ _READERS: dict[str, Callable[[str], object]] = {
 }
 #: How a value is written for which a browser has no field of its own, by what its annotation begins with.
 _WRITTEN = {"list": "[1, 2]", "tuple": "(1, 2)", "set": "[1, 2]", "frozenset": "[1, 2]", "dict": '{"name": 1}'}
+#: The same for what takes any number of values: `*args`, `**kwargs`.
+_MANY = {"rest": "[value, ...]", "mapping": '{"name": value, ...}'}
 #: What is told of a field that the browser reads, a number or a date: its text, and whether it is half typed, which the
 #: browser gives as no text at all. No event of its own tells of the half of a date.
 _READ = """(e) => { const said = (e.target.validity.badInput ? "!" : "=") + e.target.value;
@@ -140,7 +142,7 @@ class _Shape(NamedTuple):
     """What an element of the page cannot change: with another shape it is another element."""
 
     kind: str
-    options: tuple[str, ...]
+    options: tuple[str | bool, ...]
     takes_none: bool
 
 
@@ -180,10 +182,9 @@ class _ShownField:
         value = self._fields.text_of(one)
         self._shape = _shape(one, value)
         self._tag = "textarea" if "\n" in value and self._shape.kind not in _READ_AS else "input"
-        if one.kind == "rest":
-            text(f"*{one.name}: inputs are passed by name, so this parameter always stays empty.", "ff-muted ff-small")
-        elif one.kind == "choice":
-            default = f"as the UDF says{f' ({one.default})' if one.default else ''}"
+        if one.kind == "choice":
+            says = f"as the UDF says{f' ({one.default})' if one.default else ''}"
+            default = "choose one" if one.required else says
             options = {"": default, **{label: label for label, _ in one.options}}
             self._control = choice(one.label, options, value=value, on_change=self._typed)
         else:
@@ -223,7 +224,9 @@ class _ShownField:
 
 def _shape(one: Field, value: str) -> _Shape:
     # What a choice stands at when nobody chose is called by its default.
-    options = (one.default, *(label for label, _ in one.options)) if one.kind == "choice" else ()
+    options: tuple[str | bool, ...] = (
+        (one.required, one.default, *(label for label, _ in one.options)) if one.kind == "choice" else ()
+    )
     return _Shape(_shown_kind(one, value), options, one.takes_none)
 
 
@@ -236,17 +239,17 @@ def _shown_kind(one: Field, value: str) -> str:
 
 def _hint(one: Field) -> dict[str, str]:
     """What an empty field says: what the UDF takes then, or how a value is written."""
-    hint = '{"name": value, ...}' if one.kind == "mapping" else one.computed or one.default
+    hint = _MANY.get(one.kind, "") or one.computed or one.default
     if one.numbers and not hint:
         hint = "7 is a number, '7' a text"
     elif one.kind == "text" and not hint:
         hint = _WRITTEN.get(one.annotation.partition("[")[0].rpartition(".")[2], "")
-    return {"placeholder": hint} if hint and one.kind not in ("choice", "rest") else {}
+    return {"placeholder": hint} if hint and one.kind != "choice" else {}
 
 
 def _fits(one: Field, value: str | None) -> bool:
     """Whether there is a text, and it can stand in a field."""
-    if value is None or one.kind == "rest":
+    if value is None:
         return False
     if one.kind == "choice":
         return any(label == value for label, _ in one.options)

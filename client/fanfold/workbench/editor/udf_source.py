@@ -74,6 +74,25 @@ class UdfFile:
             self._stamp = self._stamp_now()
             return True
 
+    def is_gone(self) -> bool:
+        """Whether there is no such file any more."""
+        return not self.path.exists()
+
+    def write_anew(self, text: str) -> None:
+        """Make the file again, which is gone, with this text. Raises `InputError` where that cannot be."""
+        with self._lock:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.open("xb").close()
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(
+                    f"{self.name} cannot be written anew: {reason}.", next_step="look at the file's folder."
+                ) from error
+            self._write(text)
+            self.text = text
+            self._stamp = self._stamp_now()
+
     def _write(self, text: str) -> None:
         try:
             data = self._begin + text.replace("\n", self._ends).encode("utf-8")
@@ -272,9 +291,11 @@ class _UdfsOfText:
             return
         spec = function.args
         fields = [field_of(arg, default, self._known) for arg, default in _parameters(spec)]
-        for arg, kind in ((spec.vararg, "rest"), (spec.kwarg, "mapping")):
+        before = len(spec.posonlyargs) + len(spec.args)
+        for arg, kind, place in ((spec.kwarg, "mapping", len(fields)), (spec.vararg, "rest", before)):
             if arg is not None:
-                fields.append(field_of(arg, None, self._known)._replace(kind=kind, required=False, options=()))
+                one = field_of(arg, None, self._known)
+                fields.insert(place, one._replace(kind=kind, required=False, options=(), takes_none=False))
         machine = self._text((options or {}).get("instance_type"))
         (self.plain if is_plain else self.found)[name] = FoundUdf(name, tuple(fields), machine, is_plain)
 

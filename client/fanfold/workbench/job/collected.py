@@ -9,6 +9,8 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from decimal import Decimal
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.api.submit import get_job
@@ -110,15 +112,17 @@ class Collected:
         place = None if found is None else self._named(found[1])
         if found is not None and place is not None:
             column, wanted = self.frame.iloc[:, place], found[3].strip("\"'")
-            compare = _COMPARISONS[found[2]]
-            if self.columns[place].kind == "number":
-                return compare(column.astype("float64"), _number(wanted, found[1])).to_numpy(dtype=bool)
-            return compare(column.astype(str), wanted).to_numpy(dtype=bool)
+            return _compared(column, self.columns[place].kind, found[2], wanted)
         fits = np.zeros(len(self.frame), dtype=bool)
         for n, (_, kind) in enumerate(self.columns):
             if kind != "shape":
                 texts = self.frame.iloc[:, n].astype(str)
                 fits |= texts.str.contains(words, case=False, regex=False).to_numpy(dtype=bool)
+        if found is not None and not fits.any():
+            names = ", ".join(column.name for column in self.columns[:CELLS_IN_SHORT])
+            raise InputError(
+                f"No column is called {found[1]!r}, and no cell has these words.", next_step=f"compare one of {names}."
+            )
         return fits
 
     def _named(self, name: str) -> int | None:
@@ -224,9 +228,40 @@ def _kind_of(column: pd.Series[Any]) -> str:
     return "number" if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) else "text"
 
 
+#: How people write that a cell has no value.
+_MISSING = ("nan", "none", "null", "nat")
+
+
+def _compared(column: pd.Series[Any], kind: str, operation: str, wanted: str) -> Any:
+    """Which cells of a column compare so. Raises `InputError` where a number is compared with what is none."""
+    import numpy as np
+
+    compare = _COMPARISONS[operation]
+    if kind in ("number", "time") and wanted.lower() in _MISSING and operation in ("=", "==", "!="):
+        missing = column.isna()
+        return (~missing if operation == "!=" else missing).to_numpy(dtype=bool)
+    if kind != "number" and not _are_numbers(column):
+        return compare(column.astype(str), wanted).to_numpy(dtype=bool)
+    number = _number(wanted, str(column.name))
+    if column.dtype.kind == "O":  # Python's own, of any size
+        found = (value is not None and compare(value, number) for value in column)
+        return np.fromiter(map(bool, found), dtype=bool, count=len(column))
+    if isinstance(number, float) or column.dtype.kind not in "iu":  # whole numbers are not all among the floats
+        column = column.astype("float64")
+    return compare(column, number).to_numpy(dtype=bool, na_value=False)
+
+
+def _are_numbers(column: pd.Series[Any]) -> bool:
+    """Whether a column of Python's objects has numbers alone, as those do that are too large for numpy's."""
+    return column.dtype.kind == "O" and all(
+        isinstance(value, (int, float, Decimal, NoneType)) and not isinstance(value, bool) for value in column
+    )
+
+
 def _number(text: str, name: str) -> float:
+    plain = text.replace(",", "").replace("_", "")
     try:
-        return float(text.replace(",", ""))
+        return int(plain) if re.fullmatch(r"[-+]?\d{1,400}", plain) else float(plain)
     except ValueError:
         raise InputError(f"{name} is compared with a number, not with {text!r}.", next_step="write a number.") from None
 

@@ -97,7 +97,7 @@ class _JobPage:
 
     def _made(self, name: str) -> Any:
         make, followed = _PANELS[name], self._followed
-        return make(followed, self._query) if make is RunsPanel else make(followed)
+        return make(followed, self._query) if make in (RunsPanel, ResultsPanel) else make(followed)
 
     async def _look(self) -> None:
         self._followed.seen_by(ui.context.client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -14,7 +15,7 @@ from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.collected import CELLS_IN_SHORT, TableColumn, check_ended
 from fanfold.workbench.job.gallery import Gallery
-from fanfold.workbench.layout import choice, element, field, script, set_text, show, text
+from fanfold.workbench.layout import choice, element, field, script, set_text, show, sorted_by, text
 
 _MOST_ROWS = 500
 _SHOWN_COLUMNS = 60
@@ -71,13 +72,15 @@ def _ask(followed: FollowedJob, what: str, *arguments: Any) -> Any:
 class ResultsPanel:
     """One viewer's table and map, made when the job has ended and its results have been read."""
 
-    def __init__(self, followed: FollowedJob) -> None:
+    def __init__(self, followed: FollowedJob, query: Mapping[str, str]) -> None:
         self._followed = followed
+        #: What the address says of the table and the map: `words`, `order`, `colour`.
+        self._asked = query
         self._version = -1
         self._columns: list[TableColumn] = []
         self._rows, self._trouble, self._is_new = 0, "", False
         #: The first column that is shown, and the words that rows are filtered by.
-        self._first, self._words = 0, ""
+        self._first, self._words = 0, query.get("words", "")
         self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
         self._box = element("div", "ff-stack")
         self._gallery = Gallery(followed)
@@ -116,13 +119,16 @@ class ResultsPanel:
         with element("section", "ff-card").props('aria-label="Table of results"'):
             rows = f"{self._rows:,} {'row' if self._rows == 1 else 'rows'}"
             with element("div", "ff-row"):
-                field("Filter", on_change=self._filter, placeholder=_FILTER, type="search").classes("ff-long")
+                given = {"value": self._words, "placeholder": _FILTER, "type": "search"}
+                field("Filter", on_change=self._filter, **given).classes("ff-long")
                 if len(self._columns) > _SHOWN_COLUMNS:
                     choice("Columns", self._stretches(), value="0", on_change=self._choose_columns)
                 words = text(f"{rows} × {len(self._columns):,} columns", "ff-muted ff-small ff-spread", "span")
                 words.props("id=ff-result-count role=status")
-            self._first, self._words = 0, ""
+            self._first = 0
             self._grid = ui.aggrid(self._options(), auto_size_columns=False)
+            keep = f"() => window.ff.keepSort(getElement({self._grid.id}).api, 'order')"
+            self._grid.on("sortChanged", js_handler=keep)
             self._grid.classes("ff-grid").style("height: 460px")
 
     def _stretches(self) -> dict[str, str]:
@@ -145,13 +151,13 @@ class ResultsPanel:
 
     def _options(self) -> dict[str, Any]:
         return {
-            "columnDefs": self._shown_columns(),
+            "columnDefs": sorted_by(self._shown_columns(), self._asked.get("order", "")),
             "defaultColDef": {"resizable": True, "suppressMovable": True, "suppressHeaderMenuButton": True},
             "rowModelType": "infinite",
             "cacheBlockSize": 200,
             "maxBlocksInCache": 20,
             ":getRowId": "p => String(p.data.row)",
-            ":datasource": self._source(""),
+            ":datasource": self._source(self._words),
             "rowHeight": 34,
             "animateRows": False,
         }
@@ -162,13 +168,16 @@ class ResultsPanel:
 
     def _filter(self, words: str) -> None:
         self._words = words
+        script("keepInAddress", {"words": words})
         ui.run_javascript(f"getElement({self._grid.id}).api.setGridOption('datasource', {self._source(words)})")
 
     def _build_map(self) -> None:
         colours = {"": "none", **{str(n): one.name for n, one in enumerate(self._columns) if one.kind != "shape"}}
         with element("section", "ff-card").props('aria-label="Map of results"'):
             with element("div", "ff-row"):
-                choice("Colour", colours, on_change=lambda value: script("results.colour", value))
+                asked = self._asked.get("colour", "")
+                asked = asked if asked in colours else ""
+                choice("Colour", colours, value=asked, on_change=_colour)
                 text("", "ff-muted ff-small", "span").props("id=ff-map-legend role=status")
                 text("Drag to move, wheel or + and − to zoom, 0 for all.", "ff-muted ff-small ff-spread", "span")
             with element("div", "ff-bigmap"):
@@ -178,6 +187,13 @@ class ResultsPanel:
         script(
             "results.open", f"/job/{self._followed.job.id}", [column.name for column in self._columns[:CELLS_IN_SHORT]]
         )
+        if asked:
+            script("results.colour", asked)
+
+
+def _colour(column: str) -> None:
+    script("keepInAddress", {"colour": column})
+    script("results.colour", column)
 
 
 #: A time is told to the second, in so many pixels.

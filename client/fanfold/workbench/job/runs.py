@@ -11,7 +11,7 @@ from nicegui import ui
 
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.run_detail import read_run, show_run
-from fanfold.workbench.layout import choice, element, script, text
+from fanfold.workbench.layout import choice, element, script, sorted_by, text
 
 _REFRESH_S = 2.0
 _WIDE = {":hide": "window.ff.narrow()"}
@@ -50,6 +50,7 @@ class RunsPanel:
     def __init__(self, followed: FollowedJob, query: Mapping[str, str]) -> None:
         self._followed = followed
         self._status = query.get("status", "") if query.get("status", "") in _STATUSES else ""
+        self._sort = query.get("sort", "")
         self._version = followed.version
         self._refreshed = time.monotonic()
         with element("div", "ff-card"):
@@ -58,9 +59,13 @@ class RunsPanel:
                 text("Choose a run to see its result, or why it failed.", "ff-muted ff-small ff-spread")
             self._grid = ui.aggrid(self._options(), auto_size_columns=False).classes("ff-grid").style("height: 420px")
             self._grid.on("rowSelected", self._chosen, js_handler=_SELECTED % self._grid.id)
+            self._grid.on("sortChanged", js_handler=f"() => window.ff.keepSort(getElement({self._grid.id}).api)")
         self._detail = (
             element("section").props('aria-live=polite aria-label="The chosen run"').style("margin-top: 14px")
         )
+        if query.get("chosen", "").isdigit():
+            chosen = int(query["chosen"])
+            ui.timer(0.05, lambda: self._show(chosen), once=True)
 
     def refresh(self) -> None:
         """Fetch what is in sight anew, where it may have changed."""
@@ -70,7 +75,7 @@ class RunsPanel:
 
     def _options(self) -> dict[str, Any]:
         return {
-            "columnDefs": _COLUMNS,
+            "columnDefs": sorted_by(_COLUMNS, self._sort),
             "defaultColDef": {"resizable": True, "suppressMovable": True, "suppressHeaderMenuButton": True},
             "rowModelType": "infinite",
             "cacheBlockSize": 100,
@@ -91,6 +96,10 @@ class RunsPanel:
 
     async def _chosen(self, event: Any) -> None:
         index = int(event.args)
+        script("keepInAddress", {"chosen": str(index)})
+        await self._show(index)
+
+    async def _show(self, index: int) -> None:
         if not 0 <= index < len(self._followed.job):
             return
         self._detail.clear()

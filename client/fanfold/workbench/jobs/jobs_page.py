@@ -12,7 +12,18 @@ from fanfold.core.formatting import counted
 from fanfold.settings import current
 from fanfold.workbench.jobs.jobs_reader import UNREADABLE
 from fanfold.workbench.jobs.table import JobsTable
-from fanfold.workbench.layout import choice, element, every, field, script, set_text, show, show_silence, text
+from fanfold.workbench.layout import (
+    choice,
+    element,
+    every,
+    field,
+    script,
+    set_text,
+    show,
+    show_silence,
+    sorted_by,
+    text,
+)
 
 _STATUSES = {
     "": "any",
@@ -168,11 +179,7 @@ class _JobsPage:
 
     def _options(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The table's options, sorted as the address says."""
-        field, _, order = query.get("sort", "").partition(":")
-        columns = [{**column} for column in _COLUMNS]
-        if field in {column["field"] for column in columns} and order in ("asc", "desc"):
-            columns = [{name: value for name, value in column.items() if name != "sort"} for column in columns]
-            next(column for column in columns if column["field"] == field)["sort"] = order
+        columns = sorted_by(_COLUMNS, query.get("sort", ""))
         return {**_OPTIONS, "columnDefs": columns, "quickFilterText": self._chosen["q"]}
 
     def _value(self, name: str) -> str | int:

@@ -111,6 +111,7 @@ window.ff.editor = (() => {
     for (const one of others) if (!one.isOpen && (one === left || one.kept.text == null)) drop(one.id);
     return { ...taken, elsewhere: others.some((one) => one.isOpen && one.kept.text != null) };
   };
+  const isKept = async (key) => [...await draftsOf(key)].some(([id, kept]) => kept.text != null && id.replace(/#[^#]*$/, "") === key);
   const lines = (text) => text.replace(/\r\n?/g, "\n");  // as the editor has them
   // A file that has no draft, and the very text that one was typed over whose file is gone: it was given another name.
   const moved = async (key, digest, folder, files) => {
@@ -135,7 +136,17 @@ window.ff.editor = (() => {
   };
   const keepSoon = () => { if (timer === null) timer = setTimeout(keep, 250); };
   // Only what the viewer types comes here: the text in the editor may still be that of the file before, when a file opens.
-  const changed = () => { const text = textNow(); unsaved = text !== base; draft.text = unsaved ? text : null; keepSoon(); };
+  // What was typed goes to the server as changes; one that is too long for a message is dropped, so after keys in a long
+  // text the server looks whether it has what stands here.
+  let looking = null;
+  const changed = () => {
+    const text = textNow();
+    unsaved = text !== base;
+    draft.text = unsaved ? text : null;
+    keepSoon();
+    clearTimeout(looking);
+    if (text !== null && text.length > 300000) looking = setTimeout(() => view?.$emit("long-text"), 700);
+  };
   const restored = (text) => { draft.text = text; unsaved = true; };
   // The draft of a file that is about to be opened; what was typed into the one before is kept first.
   // Its inputs stay here: they may be longer than a message of the socket.
@@ -234,17 +245,20 @@ window.ff.editor = (() => {
     }
     if (focused?.isConnected && document.activeElement === document.body) focused.focus({ preventScroll: true });
   };
-  // The inputs go to the server when they are planned, in a request of their own: a socket's message has room for 1 MB.
+  // What may be long goes to the server in a request of its own: a socket's message has room for 1 MB.
+  const sent = async (path, name, body) => {
+    const answer = await fetch(path + "?name=" + encodeURIComponent(name), { method: "POST", body });
+    return answer.ok ? await answer.json() : { error: (await answer.json().catch(() => ({}))).detail || "The server answered " + answer.status + "." };
+  };
   const sendInputs = async (path) => {
     const file = document.querySelector("[data-inputs-file]")?.files[0];
-    const body = file || new Blob([box()?.value || ""]);
     try {
-      const answer = await fetch(path + "?name=" + encodeURIComponent(file ? file.name : ""), { method: "POST", body });
-      return answer.ok ? await answer.json() : { error: (await answer.json().catch(() => ({}))).detail || "The server answered " + answer.status + "." };
+      return await sent(path, file ? file.name : "", file || new Blob([box()?.value || ""]));
     } catch {
       return { error: "The inputs could not be sent: the Workbench does not answer." };
     }
   };
+  const sendText = (path) => (textNow() === null ? null : sent(path, "", new Blob([JSON.stringify(textNow())])).catch(() => null));
   // A line of the code: in sight, marked, with the cursor on it.
   const goTo = (number, atEnd) => {
     if (!view || !view.editor || number < 1) return;
@@ -292,5 +306,5 @@ window.ff.editor = (() => {
     if (e.shiftKey && e.key === "Enter") { followDefault(document.activeElement); return "run"; }
     return isSave(e) ? "save" : "";
   };
-  return { leave, restored, opened, saved, changed, replace, shown, text: textNow, setForm, address, fillInputs, sendInputs, goTo, mark, showOutcome, start, key };
+  return { leave, isKept, restored, opened, saved, changed, replace, shown, text: textNow, sendText, setForm, address, fillInputs, sendInputs, goTo, mark, showOutcome, start, key };
 })();

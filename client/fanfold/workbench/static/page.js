@@ -74,9 +74,9 @@ window.ff = (() => {
     }
     return { ids, count: api.getDisplayedRowCount() };
   };
-  const keepSort = (api) => {
+  const keepSort = (api, name = "sort") => {
     const sorted = api.getColumnState().find((column) => column.sort);
-    keepInAddress({ sort: sorted ? sorted.colId + ":" + sorted.sort : "" });
+    keepInAddress({ [name]: sorted ? sorted.colId + ":" + sorted.sort : "" });
   };
 
   // Shapes and words of the charts.

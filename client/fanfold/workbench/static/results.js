@@ -104,7 +104,7 @@ window.ff.results = (() => {
   };
   const shift = () => {
     const c = canvas(), d = state.drawn, v = state.view;
-    if (!c || !d) return;
+    if (!c || !d || !c.clientWidth) return;
     const pixels = devicePixelRatio || 1, g = c.getContext("2d"), k = v.scale / d.view.scale, [, h] = size();
     const left = (d.view.x - v.x) * v.scale * state.shapes.wide, below = (d.view.y - v.y) * v.scale;
     g.setTransform(1, 0, 0, 1, 0, 0);
@@ -127,6 +127,7 @@ window.ff.results = (() => {
     const c = canvas();
     if (!c || !state.shapes) return;
     const pixels = devicePixelRatio || 1, [w, h] = size();
+    if (!w || !h) return;  // its tab is not the one that is shown: once it is, its size changes
     if (c.width !== Math.round(w * pixels)) { c.width = Math.round(w * pixels); c.height = Math.round(h * pixels); }
     const token = ++drawing, view = { ...state.view }, image = new OffscreenCanvas(c.width, c.height), begun = performance.now();
     const g = image.getContext("2d", { willReadFrequently: true }), pen = penOf(g, view, w, h);
