@@ -246,7 +246,7 @@ def _compared(column: pd.Series[Any], kind: str, operation: str, wanted: str) ->
     if column.dtype.kind == "O":  # Python's own, of any size
         found = (value is not None and compare(value, number) for value in column)
         return np.fromiter(map(bool, found), dtype=bool, count=len(column))
-    if isinstance(number, float) or column.dtype.kind not in "iu":  # whole numbers are not all among the floats
+    if column.dtype.kind not in "iu" or not isinstance(number, int):  # whole numbers are not all among the floats
         column = column.astype("float64")
     return compare(column, number).to_numpy(dtype=bool, na_value=False)
 
@@ -258,7 +258,7 @@ def _are_numbers(column: pd.Series[Any]) -> bool:
     )
 
 
-def _number(text: str, name: str) -> float:
+def _number(text: str, name: str) -> int | float:
     plain = text.replace(",", "").replace("_", "")
     try:
         return int(plain) if re.fullmatch(r"[-+]?\d{1,400}", plain) else float(plain)
