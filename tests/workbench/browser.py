@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Request, ViewportSize, sync_playwright
 
 from tests.infra.tooling import npm_program
 
@@ -19,6 +20,9 @@ _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --process-per-site"
 ).split()
+
+#: How long a draft that a page has sent may take, beyond which it is one of a page that has gone since.
+_DRAFTS_S = 2.0
 
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 NARROW: ViewportSize = {"width": 390, "height": 844}
@@ -53,6 +57,8 @@ class SharedBrowser:
     def __init__(self, browser: Browser) -> None:
         self._browser, self._loop = browser, asyncio._get_running_loop()
         self._idle: list[Page] = []
+        #: The drafts that pages are just sending to their server.
+        self._drafts: set[Request] = set()
         self._in_use: list[tuple[str, Page, dict[str, Any]]] = []
 
     @contextmanager
@@ -63,6 +69,7 @@ class SharedBrowser:
             yield self._browser
         finally:
             for root, page, listeners in self._in_use:
+                self._keep_no_more(page)
                 _forget(page, root, listeners)
                 self._idle.append(page)
             self._in_use.clear()
@@ -70,13 +77,35 @@ class SharedBrowser:
 
     def page(self, root: str, *, size: Any, scheme: Any, listeners: dict[str, Any]) -> Page:
         """A page that nobody is on, alone in its window, and that knows nothing of `root`."""
-        page = self._idle.pop() if self._idle else self._browser.new_context(accept_downloads=True).new_page()
+        page = self._idle.pop() if self._idle else self._new_page()
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
         for event, listener in listeners.items():
             page.on(event, listener)  # type: ignore[call-overload]
         self._in_use.append((root, page, listeners))
         return page
+
+    def _new_page(self) -> Page:
+        context = self._browser.new_context(accept_downloads=True)
+        context.on("request", lambda one: self._drafts.add(one) if "/workbench/drafts" in one.url else None)
+        for end in ("requestfinished", "requestfailed"):
+            context.on(end, self._came_to_its_end)  # type: ignore[call-overload]
+        return context.new_page()
+
+    def _came_to_its_end(self, request: Request) -> None:
+        self._drafts.discard(request)
+
+    def _keep_no_more(self, page: Page) -> None:
+        """Have all pages beside this one send no draft any more, and wait for those that are under way.
+
+        A page sends one as it is left: it would reach the server when the next test has begun with none.
+        """
+        for one in page.context.pages:
+            one.evaluate("() => { window.fetch = () => new Promise(() => {}); }")
+        deadline = time.monotonic() + _DRAFTS_S
+        while self._drafts and time.monotonic() < deadline:
+            page.wait_for_timeout(10)
+        self._drafts.clear()
 
 
 #: What pages of one origin keep in a browser.

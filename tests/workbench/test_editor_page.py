@@ -33,6 +33,50 @@ def test_shift_enter_saves_and_runs_what_was_typed(bench, workbench):
     assert "\n\n\n" not in (workbench.folder / "flights.py").read_text()  # the key runs, it does not break the line
 
 
+_WAITS = """\
+import fanfold
+
+
+@fanfold.udf(cache_max_age=0)
+def f(gate: str):
+    import pathlib
+    import time
+
+    print("begun")
+    while not pathlib.Path(gate).exists():
+        time.sleep(0.02)
+    return "through"
+"""
+
+
+def test_a_run_that_goes_on_is_there_again_after_a_reload_and_so_is_its_result(bench, tmp_path):
+    page, gate = bench(), tmp_path / "gate"
+    rewrite(page, _WAITS)
+    page.get_by_label("gate: str").fill(str(gate))
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_label("Output")).to_have_text("begun")
+    page.reload()
+    outcome, result = page.get_by_label("What it gives"), page.get_by_label("Result", exact=True)
+    expect(page.get_by_label("Output")).to_have_text("begun")
+    expect(outcome.get_by_role("button", name="Cancel")).to_be_visible()
+    gate.touch()
+    expect(result).to_contain_text("through")
+    page.reload()
+    expect(result).to_contain_text("through")
+    choose_file(page, "plain.py")  # another file's run is not shown beside this one
+    expect(outcome).to_be_hidden()
+    page.reload()
+    expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("plain.py")
+    expect(outcome).to_be_hidden()
+
+
+def test_an_address_that_names_a_run_of_no_job_says_so(bench, workbench):
+    page = bench()
+    page.goto(f"{workbench.root}/workbench?file=flights.py&shown=nothing")
+    expect(page.get_by_label("What it gives")).to_contain_text("There is no job 'nothing'")
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+
+
 def test_a_mistake_is_told_in_the_users_own_lines(bench):
     page = bench()
     rewrite(page, "import fanfold\n\n@fanfold.udf\ndef f():\n    return 1 / 0\n")

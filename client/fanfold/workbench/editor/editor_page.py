@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -21,7 +20,7 @@ from fanfold.workbench.editor.form import INPUTS_PATH, EditorForm, ask
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
-from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, offered_in
+from fanfold.workbench.editor.udf_source import UdfFile, difference, digest, error_line, files_in, new_file, offered_in
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
 from fanfold.workbench.remembered import Remembered
@@ -173,6 +172,10 @@ class _EditorPage:
     async def _open_as_asked(self) -> None:
         """What the address asks for beside the file: the input of a run in the form, and a line in sight."""
         query, self._query = self._query, {}
+        if query.get("shown"):  # what was run before the page was reloaded
+            self._editor_run.follow(query["shown"])
+            show(self._outcome, shown=True)
+            self._show_address()
         if query.get("job"):
 
             async def fill() -> None:
@@ -250,7 +253,8 @@ class _EditorPage:
     def _show_address(self) -> None:
         if self._file is not None:
             udf, job = self._form.udf, self._fix.job
-            script("editor.address", self._file.name, udf.name if udf is not None else "", job.id if job else "")
+            names = (self._file.name, udf.name if udf is not None else "", job.id if job else "")
+            script("editor.address", *names, self._editor_run.job_id)
 
     def _text_changed(self) -> None:
         self._show_unsaved()
@@ -361,7 +365,7 @@ class _EditorPage:
         show(self._changed, shown=disk is not None)
         if disk is not None and self._file is not None:
             set_text(self._changed_words, f"{self._file.name} has been changed elsewhere, and here as well.")
-            set_text(self._diff, _difference(disk, self._editor.value))
+            set_text(self._diff, difference(disk, self._editor.value))
 
     async def _take_theirs(self) -> None:
         if self._conflict is not None:
@@ -497,6 +501,7 @@ class _EditorPage:
             self._say(f"It runs on {answer.machine}. Press Shift+Enter to run it: you are asked before it starts.")
         else:
             self._editor_run.follow(answer.job)
+            self._show_address()
 
     async def _plan_now(self, allowed: str | None) -> None:
         answer = await self._carried_out("plan", self._many_inputs, allowed)
@@ -558,6 +563,7 @@ class _EditorPage:
         async def carry_out() -> None:
             order = Order(file.name, udf.name, act, inputs(), self._engine, allowed, cache, digest(file.text))
             self._editor_run.clear()
+            self._show_address()
             set_text(self._doing, f"{'Planning' if act == 'plan' else 'Starting'} {udf.name} …")
             for one in (self._outcome, self._busy):
                 show(one, shown=True)
@@ -586,12 +592,6 @@ class _EditorPage:
         show(self._trouble, shown=True)
         self._trouble_line = error_line(words, self._file.name if self._file is not None else "")
         show(self._to_line, shown=self._trouble_line > 0)
-
-
-def _difference(disk: str, mine: str) -> str:
-    """What differs, as `diff -u` writes it, as far as it can be read at a glance."""
-    lines = list(difflib.unified_diff(disk.splitlines(), mine.splitlines(), "on disk", "here", lineterm="", n=2))
-    return "\n".join([*lines[:200], *([f"… {len(lines) - 200:,} more lines"] if len(lines) > 200 else [])])
 
 
 def _quoted(value: Any) -> str:

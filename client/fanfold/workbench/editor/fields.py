@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.shown import short
 from fanfold.errors import InputError
-from fanfold.inputs.signature import short
 from fanfold.source.texts import tree_of
 
 

@@ -10,7 +10,7 @@ from nicegui.element import Element
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import RunStatus
-from fanfold.errors import FanfoldError
+from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.job.causes import RaisingLine, raising_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.run_detail import look
@@ -39,10 +39,13 @@ class EditorRun:
     def __init__(self, followed_jobs: FollowedJobs, box: Element, actions: Actions) -> None:
         self._followed_jobs, self._box, self._actions = followed_jobs, box, actions
         self._run: _FollowedRun | None = None
+        #: The job that is shown; "" where there is none.
+        self.job_id = ""
 
     def follow(self, job_id: str) -> None:
         """Show how this job of one run goes."""
         self.clear()
+        self.job_id = job_id
         with self._box:
             self._run = _FollowedRun(self._followed_jobs, job_id, self._actions)
 
@@ -51,6 +54,7 @@ class EditorRun:
         if self._run is not None:
             self._run.leave()
             self._run = None
+        self.job_id = ""
         self._box.clear()
 
 
@@ -82,6 +86,8 @@ class _FollowedRun:
             followed = await asyncio.to_thread(self._followed_jobs.followed, self._job_id)
         except FanfoldError as error:  # the store is silent; the next look may find it back
             self._say(error.message)
+            if isinstance(error, JobNotFound):
+                self._find_no_more()
             return
         await asyncio.to_thread(followed.look)
         done = followed.job.state.done
@@ -95,6 +101,12 @@ class _FollowedRun:
         if output is not None:
             self._show_output(output)
         self._show(followed, ended)
+
+    def _find_no_more(self) -> None:
+        """An address may name a job that is none, or of another store."""
+        self.leave()
+        for one in (self._status, self._cancel):
+            show(one, shown=False)
 
     def _show(self, followed: FollowedJob, ended: _Ended | None) -> None:
         status = followed.job.state.status.value

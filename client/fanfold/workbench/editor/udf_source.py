@@ -6,6 +6,7 @@ What a text does not tell (an instance type that is computed, say) is found out 
 from __future__ import annotations
 
 import ast
+import difflib
 import os
 import re
 import threading
@@ -182,6 +183,12 @@ def _write_over(file: FileIO, data: bytes) -> None:
 def digest(text: str) -> str:
     """What names a text: a draft says by it which text it was typed over, an order which text is to run."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def difference(disk: str, mine: str) -> str:
+    """What differs, as `diff -u` writes it, as far as it can be read at a glance."""
+    lines = list(difflib.unified_diff(disk.splitlines(), mine.splitlines(), "on disk", "here", lineterm="", n=2))
+    return "\n".join([*lines[:200], *([f"… {len(lines) - 200:,} more lines"] if len(lines) > 200 else [])])
 
 
 def new_file(folder: Path, name: str) -> str:

@@ -186,10 +186,10 @@ window.ff.editor = (() => {
     return [...new Uint8Array(sum)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   };
   const setForm = (form, nulls, udf) => { draft.form = form; draft.nulls = nulls; draft.udf = udf; keepSoon(); };
-  const address = (file, udf, job) => {
+  const address = (file, udf, job, shown) => {
     const url = new URL(location.href), kept = job === url.searchParams.get("job") ? url.searchParams : new URLSearchParams();
     const run = kept.get("run");
-    url.search = new URLSearchParams({ file, ...(udf ? { udf } : {}), ...(job ? { job } : {}), ...(run ? { run } : {}) });
+    url.search = new URLSearchParams({ file, ...(udf ? { udf } : {}), ...(job ? { job } : {}), ...(run ? { run } : {}), ...(shown ? { shown } : {}) });
     history.replaceState(history.state, "", url);
     document.title = file + " · Fanfold";
   };
