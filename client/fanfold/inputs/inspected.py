@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fanfold.inputs.signature import Declared
+from fanfold.inputs.signature import Coerce, Declared, Rejection, parsed
 
 
 def declared(fn: Callable[..., Any]) -> Declared:
@@ -91,3 +91,21 @@ def _evaluated(fn: Callable[..., Any], annotation: Any) -> tuple[Any] | None:
         return (typing.get_type_hints(probe, globalns=namespace, include_extras=True)["it"],)
     except Exception:  # noqa: BLE001 - the user's annotation is evaluated here, and may do anything
         return None
+
+
+def each_by(coerce: Coerce | None) -> Coerce:
+    """What makes the values of an `*args` fit, which come as a list or a tuple, or as the only one."""
+
+    def made(given: Any) -> Any:
+        values = given if isinstance(given, (list, tuple)) else (given,)
+        if coerce is None:
+            return tuple(values)
+        try:
+            return tuple(map(coerce, values))
+        except Rejection:
+            listed = parsed(given) if isinstance(given, str) else None
+            if not isinstance(listed, (list, tuple)):
+                raise
+            return tuple(map(coerce, listed))  # `args=[1, 2]` on a command line
+
+    return made

@@ -165,7 +165,7 @@ class _Lax:
         if isinstance(value, str):
             value = _literal_of(self._annotation, value)
         if self._reads_json and isinstance(value, str):
-            value = _parsed(value)
+            value = parsed(value)
         try:
             fitted = self._adapter.validate_python(value)
         except ValidationError as error:
@@ -183,8 +183,8 @@ class _Lax:
             return value
         if isinstance(value, str) and (choice := _choice(self._annotation, value)):
             return choice[0]
-        if isinstance(value, str) and _has_fields(self._annotation) and (parsed := _parsed(value)) is not value:
-            return self(parsed)
+        if isinstance(value, str) and _has_fields(self._annotation) and (found := parsed(value)) is not value:
+            return self(found)
         is_path = self._annotation is str and hasattr(type(value), "__fspath__")
         reason = _A_PATH if is_path else _reason(error.errors(include_url=False, include_input=False))
         instead = never_encoded(type(value))
@@ -297,15 +297,15 @@ def _spellings(choice: Any) -> tuple[str, ...]:
     return (str(choice).lower(), *((name.lower(),) if isinstance(name, str) else ()))
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
     """The list, dict, tuple, set or None that a text writes, in JSON or as Python does; else the text."""
     import ast
     import json
 
     for read in (json.loads, ast.literal_eval) if text.lstrip().startswith(("[", "(", "{")) else (json.loads,):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            parsed = read(text.strip())
-            return parsed if isinstance(parsed, (list, dict, tuple, set)) or parsed is None else text
+            read_as = read(text.strip())
+            return read_as if isinstance(read_as, (list, dict, tuple, set)) or read_as is None else text
     return text
 
 
@@ -403,7 +403,9 @@ class Signature(NamedTuple):
         name = getattr(fn, "__name__", type(fn).__name__)
         coercers = {one: made for one, annotation in found.annotations.items() if (made := coercer(annotation))}
         if found.several is not None:
-            coercers[found.several] = _each_by(coercers.get(found.several))
+            from fanfold.inputs.inspected import each_by
+
+            coercers[found.several] = each_by(coercers.get(found.several))
         return cls(
             name=name,
             text=f"{name}{found.text}",
@@ -586,21 +588,3 @@ def _takes_secret(annotation: Any, depth: int = 5) -> bool:
     fields = getattr(annotation, "__pydantic_fields__", None) or {}
     inner = [each.annotation for each in fields.values()] if isinstance(fields, dict) else []
     return any(_takes_secret(each, depth - 1) for each in (*typing.get_args(annotation), *inner))
-
-
-def _each_by(coerce: Coerce | None) -> Coerce:
-    """What makes the values of an `*args` fit, which come as a list or a tuple, or as the only one."""
-
-    def made(given: Any) -> Any:
-        values = given if isinstance(given, (list, tuple)) else (given,)
-        if coerce is None:
-            return tuple(values)
-        try:
-            return tuple(map(coerce, values))
-        except Rejection:
-            listed = _parsed(given) if isinstance(given, str) else None
-            if not isinstance(listed, (list, tuple)):
-                raise
-            return tuple(map(coerce, listed))  # `args=[1, 2]` on a command line
-
-    return made
