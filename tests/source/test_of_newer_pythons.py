@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from typing import Any
 
@@ -159,3 +160,32 @@ def test_an_object_with_slots_of_the_standard_library_s_comes_back() -> None:
     frame = traceback.FrameSummary("f.py", 3, "main", line="x = 1")
     found: Any = decode_json(encode_json(frame), trusted=True)
     assert (found.filename, found.lineno, found.line) == ("f.py", 3, "x = 1")
+
+
+COUNTERS = """
+    import dataclasses, itertools
+    ids, halves = itertools.count(5), itertools.count(0.5, 0.25)
+    next(ids), next(halves)
+    @dataclasses.dataclass
+    class Row:
+        id: int = dataclasses.field(default_factory=itertools.count(3, 2).__next__)
+    Row()
+    def main(): return next(ids), next(halves), Row().id, Row().id
+    """
+
+
+def test_a_counter_goes_on_where_it_stands(desk: Desk) -> None:
+    assert desk.result(COUNTERS) == (6, 0.75, 5, 7)
+
+
+def test_and_does_so_as_a_value_and_in_a_call_of_an_executor(desk: Desk) -> None:
+    import itertools
+
+    from fanfold.api.pickling import Modules
+    from fanfold.codec import decode_json, encode_json
+
+    counter = itertools.count(5)
+    next(counter)
+    assert next(decode_json(encode_json([counter]), trusted=True)[0]) == 6
+    assert next(pickle.loads(Modules().dumps(counter))) == 6
+    assert next(counter) == 6

@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
@@ -26,6 +27,7 @@ from fanfold.codec.classes import (
     version_of,
     without_init,
 )
+from fanfold.codec.counters import stands_at
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
 from fanfold.codec.forgotten import forgotten
 from fanfold.codec.handles import noted_paths
@@ -360,6 +362,11 @@ def _its_own_part(value: Any, parts: _Parts) -> Any:
     return again(graph.cull(list(flatten(value.__dask_keys__()))).to_dict(), *more)
 
 
+def _counter(value: Any, parts: _Parts) -> list[Any]:
+    given = stands_at(value)
+    return _reduced(value, count, parts) if given is None else ["call", parts.same(count), parts.each(given)]
+
+
 def _extended(value: Any, kind: type, parts: _Parts) -> list[Any] | None:
     """An object that extends an array or a frame; None for any other."""
     if not any(place_of(each) in _EXTENDED for each in kind.__mro__):
@@ -449,4 +456,5 @@ _BY_CLASS: dict[type, Callable[[Any, _Parts], list[Any]]] = {
     FunctionType: _by_name,
     BuiltinFunctionType: _by_name,
     ModuleType: _module,
+    count: _counter,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import itertools
 import sys
 import types
 from _thread import _local
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
 from fanfold.codec.classes import OF_BOTO3, can_be_made_new, without_init
+from fanfold.codec.counters import stands_at
 from fanfold.codec.forgotten import forgotten
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
@@ -278,6 +280,12 @@ def _context_variable(graph: Graph, value: Any) -> Any:
     return node
 
 
+def _counter(graph: Graph, value: Any) -> Any:
+    """An `itertools.count`, where it stands."""
+    given = stands_at(value)
+    return _taken_apart(graph, value) if given is None else call(graph, itertools.count, *given)
+
+
 def _code(graph: Graph, value: types.CodeType) -> Any:
     """What `compile` has made: only the same Python can run it."""
     import marshal
@@ -319,7 +327,8 @@ def _special() -> dict[type, Any]:
         staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
         **dict.fromkeys(_DESCRIPTORS, _descriptor), **views.MAKERS, functools.partialmethod: _partial_method,
         type(functools.lru_cache(len)): _cached, contextvars.ContextVar: _context_variable,
-        types.CodeType: _code, super: lambda graph, value: call(graph, super, value.__thisclass__, value.__self__),
+        types.CodeType: _code, itertools.count: _counter,
+        super: lambda graph, value: call(graph, super, value.__thisclass__, value.__self__),
     }  # fmt: skip
 
 
