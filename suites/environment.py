@@ -48,10 +48,11 @@ def cloudpickle_tests() -> Path:
         constraint.write_text("flit_core<4\n")  # what that sdist was written for
         _run(
             [
-                *(fanfold_python(), "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "cloudpickle"),
+                *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "cloudpickle"),
                 *("--dest", CACHE, f"cloudpickle=={CLOUDPICKLE_TESTS}"),
             ],
-            env={**os.environ, "PIP_CONSTRAINT": str(constraint)},
+            # Newer releases of pip take another name for what a build may use.
+            env={**os.environ, "PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)},
         )
         with tarfile.open(next(CACHE.glob(f"cloudpickle-{CLOUDPICKLE_TESTS}.tar.gz"))) as archive:
             archive.extractall(CACHE, filter="data")
