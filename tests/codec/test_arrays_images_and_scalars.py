@@ -47,6 +47,60 @@ def test_texts_of_any_length_as_zarr_gives_them(options):
     assert decode_json(encode_json([array]))[0].dtype == kind
 
 
+UNIT = {"unit": "m"}
+NOTED = {
+    "aligned as C does": np.dtype([("a", "i1"), ("b", "f8")], align=True),
+    "with notes": np.dtype("f8", metadata=UNIT),
+    "of objects, with notes": np.dtype("O", metadata={"vlen": str}),
+    "notes within": np.dtype([("a", np.dtype("i4", metadata=UNIT)), ("b", "f4", (2,))]),
+    "of records by attribute": np.dtype((np.record, [("a", "i4")])),
+    "all of it": np.dtype(
+        {
+            "names": ["a", "b"],
+            "formats": ["i1", np.dtype([("x", "i2"), ("y", "f8")], align=True)],
+            "titles": ["A", "B"],
+        },
+        align=True,
+        metadata=UNIT,
+    ),
+}
+
+
+def said(dtype):
+    """All that a dtype says: numpy takes those for equal that differ in notes or alignment alone."""
+    inner = [field[0] for field in (dtype.fields or {}).values()]
+    return dtype, dtype.metadata, dtype.isalignedstruct, dtype.type, list(map(said, inner))
+
+
+@pytest.mark.parametrize("what", NOTED)
+@pytest.mark.parametrize("count", [0, 3, 300_000])
+def test_a_dtype_says_all_that_it_said(what, count):
+    array = np.zeros(count, NOTED[what])
+    back = decode_json(encode_json([array, array.dtype]))
+    assert said(back[0].dtype) == said(back[1]) == said(array.dtype)
+    parts = [(each[name] for name in array.dtype.names) if array.dtype.names else [each] for each in (back[0], array)]
+    assert all(map(np.array_equal, *parts))
+    if count == 3 and array.dtype.names:
+        assert type(decode_json(encode_json(array[0]))) is type(array[0])
+    array.flags.writeable = False
+    assert not decode_json(encode_json(array)).flags.writeable
+
+
+def test_what_stands_between_the_fields_of_a_record_is_no_part_of_it():
+    kind = np.dtype([("a", "i1"), ("in", np.dtype([("x", "i2"), ("y", "f8", (2,))], align=True))], align=True)
+    texts = set()
+    for filling in (0, 255):
+        array = np.full(3 * kind.itemsize, filling, "u1").view(kind)
+        array["a"], array["in"]["x"], array["in"]["y"] = 1, 2, 3.5
+        texts.add(encode(array).data + encode_json(array).encode())
+    assert len(texts) == 1
+
+
+def test_notes_that_cannot_be_written_stay_here():
+    array = np.zeros(2, np.dtype("f8", metadata={"of": io.BytesIO()}))
+    assert decode_json(encode_json(array)).dtype.metadata is None
+
+
 def test_ten_megabytes():
     array = np.random.default_rng(0).random(1_300_000)
     assert np.array_equal(there_and_back({"a": [array]})["a"][0], array)

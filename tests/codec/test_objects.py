@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import decimal
 import enum
 import fractions
 import functools
@@ -154,6 +155,22 @@ class Label(str):
     __slots__ = ()
 
 
+class Day(datetime.date):
+    pass
+
+
+class Price(decimal.Decimal):
+    pass
+
+
+class Tally(collections.Counter):
+    pass
+
+
+class Groups(collections.defaultdict):
+    pass
+
+
 def twice(x):
     return 2 * x
 
@@ -207,6 +224,18 @@ def test_attributes_of_subclasses_survive():
     model = Model(colour=1)
     model._secret = 7
     assert from_result(model)._secret == 7
+
+
+@pytest.mark.parametrize(
+    "made", [lambda: Day(2024, 1, 2), lambda: Price("1.10"), lambda: Tally("aab"), lambda: Groups(list, {"a": [1]})]
+)
+def test_attributes_survive_of_which_pickle_forgets(made):
+    value = made()
+    value.unit, value.more = "m", [1]
+    back = from_argument([value, value])
+    assert back[0] is back[1]
+    assert (type(back[0]), back[0], vars(back[0])) == (type(value), value, {"unit": "m", "more": [1]})
+    assert str(back[0]) == str(value)
 
 
 def test_an_alias_stays_an_alias_and_a_cycle_a_cycle():

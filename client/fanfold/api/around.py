@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 from fanfold.api.pickling import Modules, Notes
@@ -28,11 +28,12 @@ from fanfold.source.modules import (
     has_name,
     is_library,
     is_project_path,
-    is_replaced,
     mentions,
     unwrapped,
 )
+from fanfold.source.patched import patched_in, patches_of, removed_by_chain
 from fanfold.source.refusals import EditedSince
+from fanfold.source.removed import GONE
 from fanfold.source.texts import Source, dotted, names_in, parse, read
 from fanfold.source.unkept import file_of
 
@@ -88,7 +89,10 @@ class Around:
         found = [*_changes(modules, names, self._modules), *patches]
         for module, mentioned in _uses_of_libraries(modules):
             if is_library(module.__name__):
-                found += _patched_in(module, mentioned, set())
+                found += patched_in(module, mentioned, set())
+        for name, stamp in modules.items():
+            source = _source_of(str(sys.modules[name].__file__), stamp)
+            found += removed_by_chain(vars(sys.modules[name]), source.tree) if source else ()
         forced = frozenset(id(inner) for module, name, value in found for inner in _of_that_name(module, name, value))
         try:
             changed = self._modules.dumps(found, forced=forced, new_locks=True) if found else b""
@@ -273,6 +277,9 @@ def _resolved(name: str, module: ModuleType, found: list[tuple[str, Any]]) -> It
         for part in path:
             owner = getattr(owner, part, None)
         above = ".".join(path)
+        if value is GONE:
+            yield name, where, value
+            continue
         if last in getattr(owner, "_member_map_", ()):
             continue  # nobody can set a member of an Enum
         function = unwrapped(owner)
@@ -309,9 +316,26 @@ def _of_that_name(module: str, dotted: str, value: Any) -> Iterator[Any]:
 def _patches(function: FunctionType) -> Iterator[Change]:
     names = all_names(function.__code__)
     held = [function.__globals__.get(name) for name in global_names(function.__code__)]
-    for value in (*held, *_contents(function), *map(sys.modules.get, names)):
+    for value in (*held, *_contents(function)):
         if type(value) is ModuleType and is_library(value.__name__):
-            yield from _patched_in(value, names, set())
+            yield from patched_in(value, names, set())
+    for name in names & sys.modules.keys():
+        yield from patches_of(name, names)
+    yield from removed_by_chain(function.__globals__, _node_of(function))
+
+
+def _node_of(function: FunctionType) -> ast.AST:
+    """The syntax of a function; an empty one where there is no text of it."""
+    code = function.__code__
+    if code not in _nodes:
+        found = locate(function)
+        if len(_nodes) >= _MOST_KNOWN:
+            _nodes.clear()
+        _nodes[code] = found.node if isinstance(found, Located) else ast.Pass()
+    return _nodes[code]
+
+
+_nodes: dict[CodeType, ast.AST] = {}
 
 
 def _contents(function: FunctionType) -> Iterator[Any]:
@@ -321,12 +345,17 @@ def _contents(function: FunctionType) -> Iterator[Any]:
 
 
 @lru_cache(maxsize=256)
-def _mentioned(file: str, _stamp: Stamp) -> frozenset[str]:
-    """Every name that a file mentions."""
+def _source_of(file: str, _stamp: Stamp) -> Source | None:
     try:
-        return mentions(parse(file, read(file)))
+        return parse(file, read(file))
     except (OSError, SyntaxError, UnicodeError):
-        return frozenset()
+        return None
+
+
+def _mentioned(file: str, stamp: Stamp) -> frozenset[str]:
+    """Every name that a file mentions."""
+    source = _source_of(file, stamp)
+    return frozenset() if source is None else mentions(source)
 
 
 def _uses_of_libraries(modules: dict[str, Stamp]) -> Iterator[tuple[ModuleType, frozenset[str]]]:
@@ -336,29 +365,6 @@ def _uses_of_libraries(modules: dict[str, Stamp]) -> Iterator[tuple[ModuleType, 
         for value in list(vars(module).values()):
             if type(value) is ModuleType and not is_of_project(value.__name__):
                 yield value, _mentioned(str(module.__file__), stamp)
-
-
-def _patched_in(module: ModuleType, names: frozenset[str], seen: set[str]) -> Iterator[Change]:
-    seen.add(module.__name__)
-    for name in names.intersection(vars(module)):
-        value = vars(module)[name]
-        if type(value) is ModuleType:
-            if value.__name__ not in seen and is_library(value.__name__):
-                yield from _patched_in(value, names, seen)
-        elif isinstance(value, type):
-            members = vars(value) if is_library(value.__module__) else {}
-            for member in names.intersection(members):
-                if _is_put_there(members[member]):
-                    yield module.__name__, f"{name}.{member}", members[member]
-        elif _is_put_there(value) and not module.__name__.startswith("unittest"):
-            yield module.__name__, name, value
-
-
-def _is_put_there(value: Any) -> bool:
-    inner = getattr(value, "__func__", value)
-    if isinstance(inner, FunctionType) and inner.__globals__.get("__name__") not in sys.modules:
-        return False  # made by a library, in a namespace of its own
-    return is_replaced(inner)
 
 
 # SetupStatements that set a library up

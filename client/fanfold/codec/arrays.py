@@ -31,6 +31,8 @@ def pack(value: Any) -> Encoded | None:
     """The encoding of an array; None for what has a tag. Raises `CodecError` for a dtype that cannot be written."""
     if type(value) is not np.ndarray or value.dtype.kind in _BY_ITEM or not value.flags.writeable:
         return None
+    if _is_noted(value.dtype):
+        return None
     return Encoded(CODEC, _npy(value))
 
 
@@ -85,14 +87,12 @@ _NUMBERS = "biufc"
 
 
 def _is_large(array: Any) -> bool:
-    return bool(array.nbytes >= _LARGE_BYTES and array.dtype.kind in _NUMBERS and array.flags.forc)
+    dtype = array.dtype
+    is_plain = dtype.kind in _NUMBERS and dtype.metadata is None
+    return bool(array.nbytes >= _LARGE_BYTES and is_plain and array.flags.forc)
 
 
 def _npy(array: Any) -> bytes:
-    if (
-        array.dtype.metadata is not None and not array.dtype.names
-    ):  # a note for its maker, of which older releases of numpy warn
-        array = array.view(np.dtype(array.dtype.str))
     if not _is_kept(array.dtype):
         raise CodecError(
             f"an array of dtype {array.dtype} has no codec.",
@@ -106,7 +106,32 @@ def _npy(array: Any) -> bytes:
     data = sink.getvalue()
     if array.dtype.names:
         _prove_readable(data)
+        if _has_gaps(array.dtype):
+            data = data[: len(data) - array.nbytes] + _without_gaps(array)
     return data
+
+
+def _has_gaps(dtype: Any) -> bool:
+    """Whether the items of a record leave bytes between them, in which anything may stand."""
+    fields = [field[0] for field in (dtype.fields or {}).values()]
+    inner = [each.base for each in [dtype, *fields] if each.subdtype]
+    used = sum(dtype.fields[name][0].itemsize for name in dtype.names or ())
+    return (dtype.names is not None and used != dtype.itemsize) or any(map(_has_gaps, [*inner, *fields]))
+
+
+def _without_gaps(array: Any) -> bytes:
+    """The bytes of records, with zeros in all gaps: equal arrays have equal bytes."""
+    order: Any = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    clean = np.zeros(array.shape, array.dtype, order=order)
+    _copy_fields(clean, array)
+    return bytes(clean.tobytes(order))
+
+
+def _copy_fields(to: Any, of: Any) -> None:
+    if of.dtype.names is None:
+        to[...] = of
+    for name in of.dtype.names or ():
+        _copy_fields(to[name], of[name])
 
 
 def _prove_readable(data: bytes) -> None:
@@ -132,13 +157,12 @@ def _is_kept(dtype: Any) -> bool:
 def tag(value: Any, tagger: Tagger) -> Any:
     """The tag of a scalar, of a dtype, and of arrays that are more than numbers; None for anything else."""
     kind = type(value)
-    if kind is np.ndarray and not value.flags.writeable:
-        is_plain = value.dtype.kind not in _BY_ITEM
-        return {"$locked": tagger.put_part(Encoded(CODEC, _npy(value))) if is_plain else _objects(value, tagger)}
+    if kind is np.ndarray and (tree := _more_than_numbers(value, tagger)) is not None:
+        return tree
     if isinstance(value, np.generic):
         return _scalar(value, tagger)
     if isinstance(value, np.dtype):
-        return {"$dtype": _dtype_tree(value, tagger)}
+        return {"$dtype": tagger.tree(np.empty(0, value)) if _is_noted(value) else _dtype_tree(value, tagger)}
     if value is np.ma.masked:
         return {"$masked": None}
     if kind is np.ma.MaskedArray:
@@ -146,13 +170,95 @@ def tag(value: Any, tagger: Tagger) -> Any:
     return _array(value, kind, tagger) if isinstance(value, np.ndarray) else None
 
 
+def _more_than_numbers(value: Any, tagger: Tagger) -> Any:
+    """The tag of an array whose dtype says more than what its items are, or which nothing may be written to."""
+    if _is_noted(value.dtype):
+        return {"$noted": [tagger.tree(value.view(_bare(value.dtype))), _notes(value.dtype, tagger)]}
+    if value.flags.writeable:
+        return None
+    is_plain = value.dtype.kind not in _BY_ITEM
+    return {"$locked": tagger.put_part(Encoded(CODEC, _npy(value))) if is_plain else _objects(value, tagger)}
+
+
 def _array(value: Any, kind: type, tagger: Tagger) -> Any:
     """The tag of an array of objects, or of one that is seen in another way."""
     if kind is np.ndarray:
         return _objects(value, tagger)
     if kind.__name__ in _VIEWS and kind.__module__.partition(".")[0] == "numpy" and value.dtype.kind not in _BY_ITEM:
-        return {"$view": [kind.__name__, tagger.at("array", np.asarray(value).view(np.ndarray))]}
+        return {"$view": [kind.__name__, tagger.at("array", _seen_plainly(value))]}
     return None
+
+
+def _seen_plainly(value: Any) -> Any:
+    plain = np.asarray(value).view(np.ndarray)
+    return plain.view(np.dtype((np.void, plain.dtype))) if plain.dtype.type is np.record else plain
+
+
+# What a dtype says beyond what its description does: notes of its maker's, C's alignment, that its items are records
+
+
+def _is_noted(dtype: Any) -> bool:
+    if dtype.metadata is not None or (dtype.names is not None and (dtype.isalignedstruct or dtype.type is np.record)):
+        return True
+    inner = [dtype.base] if dtype.subdtype else [field[0] for field in (dtype.fields or {}).values()]
+    return any(map(_is_noted, inner))
+
+
+def _bare(dtype: Any) -> Any:
+    """The same without that."""
+    if dtype.subdtype:
+        return np.dtype((_bare(dtype.base), dtype.shape))
+    if dtype.names is None:
+        return np.dtype(dtype.str)
+    fields = [dtype.fields[name] for name in dtype.names]
+    said = {"names": list(dtype.names), "formats": [_bare(f[0]) for f in fields], "offsets": [f[1] for f in fields]}
+    return _made({**said, "itemsize": dtype.itemsize})
+
+
+def _notes(dtype: Any, tagger: Tagger) -> Any:
+    """All that a dtype says, part by part."""
+    if dtype.subdtype:
+        return {"of": _notes(dtype.base, tagger), "shape": list(dtype.shape)}
+    said: dict[str, Any] = {}
+    if dtype.metadata is not None:
+        try:
+            said["metadata"] = tagger.at("dtype.metadata", dict(dtype.metadata))
+        except CodecError:  # a note for its maker, who has it in this process alone
+            said = {}
+    if dtype.names is None:
+        return {**said, "dtype": dtype.str}
+    fields = [dtype.fields[name] for name in dtype.names]
+    return {
+        **said,
+        "names": list(dtype.names),
+        "fields": [_notes(field[0], tagger) for field in fields],
+        "offsets": [field[1] for field in fields],
+        "titles": [field[2] if len(field) > 2 else None for field in fields],
+        "itemsize": dtype.itemsize,
+        "align": dtype.isalignedstruct,
+        "is_record": dtype.type is np.record,
+    }
+
+
+def _noted(notes: Any) -> Any:
+    if "of" in notes:
+        return _made((_noted(notes["of"]), tuple(notes["shape"])))
+    metadata: dict[str, Any] = {"metadata": notes["metadata"]} if "metadata" in notes else {}
+    if "dtype" in notes:
+        return _made(notes["dtype"], **metadata)
+    said = {name: notes[name] for name in ("names", "offsets", "titles", "itemsize")}
+    said["formats"] = list(map(_noted, notes["fields"]))
+    made = _made(said, align=notes["align"], **metadata)
+    return np.dtype((np.record, made)) if notes["is_record"] else made
+
+
+#: As numpy's own types do not say it.
+_made: Any = np.dtype
+
+
+def _read_noted(payload: Any) -> Any:
+    array, notes = payload
+    return array.view(_noted(notes))
 
 
 def _objects(value: Any, tagger: Tagger) -> Any:
@@ -262,4 +368,5 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$masked": _read_masked,
     "$view": _read_view,
     "$locked": _locked,
+    "$noted": _read_noted,
 }

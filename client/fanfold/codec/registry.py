@@ -67,7 +67,7 @@ _BY_TAG = {
     **dict.fromkeys(("$datetime", "$date", "$time", "$timedelta", "$zone", "$cftime"), "moments"),
     **dict.fromkeys(("$numpy", "$npy_scalar"), "arrays"),
     **dict.fromkeys(("$timestamp", "$duration", "$pandas", "$period", "$interval"), "pandas_scalars"),
-    **dict.fromkeys(("$objects", "$texts", "$dtype", "$masked", "$view", "$locked"), "arrays"),
+    **dict.fromkeys(("$objects", "$texts", "$dtype", "$masked", "$view", "$locked", "$noted"), "arrays"),
     **dict.fromkeys(("$sparse", "$frozen"), "scientific"),
     **dict.fromkeys(("$xarray", "$variable"), "labelled"),
     **dict.fromkeys(("$affine", "$window", "$crs", "$transformer"), "rasters"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import functools
 import re
 import sys
@@ -47,14 +48,19 @@ _SETTERS = (
     r"^(set($|_\w+|[A-Z]\w*|\w+limit|err|errcall|bufsize|defaulttimeout|context|locale|switchinterval|default)"
     r"|stack_size|umask|add_(type|charset|alias|codec)|reset_\w+|register\w*|filterwarnings|listens?_for|listen"
     r"|simplefilter|basicConfig|captureWarnings|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit"
-    r"|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
+    r"|tzset|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
+)
+#: What functions are called that change other code, or what a process has for itself: see `effects`.
+_OF_PROCESSES = (
+    r"^(apply|monkey\w*|patch\w*|inject\w*|install\w*|register_\w+|enable_\w+|activate\w*|(\w+_)?seed|chdir|nice|freeze"
+    r"|insert|append|extend|set_start_method)$"
 )
 #: What is told to update settings, where a call is named so.
 _SETTINGS = {"config", "rcParams", "options"}
 #: As much of a statement as one line has room for.
 _LONGEST_TEXT = 100
 #: Modules whose settings are the whole process's, used or not.
-_ALWAYS = {"warnings", "logging", "os", "sys", "copyreg", "locale", "decimal", "codecs"}
+_ALWAYS = {"warnings", "logging", "os", "sys", "copyreg", "locale", "decimal", "codecs", "time"}
 #: What `copyreg` calls its settings, which are names of something else elsewhere.
 _COPYREG = {"pickle", "constructor", "add_extension", "remove_extension"}
 #: What belongs to the process that submits.
@@ -63,6 +69,8 @@ _NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
 _OF_DATA = {"numpy", "pandas", "polars", "pyarrow", "geopandas", "shapely", "xarray", "scipy"}
 #: Statements that hold others.
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
+_SET_AGAIN = "what it sets has another value by now"
+_CALLS = "it calls something to know the value"
 #: What makes a member of a class of a function.
 _DESCRIPTORS = frozenset({"property", "classmethod", "staticmethod"})
 _HARMLESS = (
@@ -101,7 +109,8 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
                 continue  # with what SQLAlchemy has mapped
             if not reason:
                 try:
-                    taken.append(_taken(graph, source, node, namespace))
+                    if not _takes_effect(graph, source, node, namespace):
+                        taken.append(_taken(graph, source, node, namespace))
                     continue
                 except CaptureError as error:
                     reason = error.message  # noqa: PLW2901
@@ -109,6 +118,24 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
                 Left(shown_path(source.path), node.lineno, ast.unparse(node).split("\n")[0][:_LONGEST_TEXT], reason)
             )
     return taken, left
+
+
+def _takes_effect(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, Any]) -> bool:
+    """Have a call be made again that changes other code, where its package is installed; False for anything else."""
+    if not isinstance(node, ast.Expr) or reason_to_stay(graph, node, namespace) is not None:
+        return False
+    from fanfold.source.drift import evaluated
+    from fanfold.source.effects import effect_of
+
+    effect = effect_of(node, namespace)
+    if effect is None:
+        return False
+    text = ast.unparse(node)[:_LONGEST_TEXT]
+    with graph.used(UseSite(source.path, node, "the top of the file"), text):
+        args = graph.ref([evaluated(each, namespace) for each in effect.args])
+        keywords = graph.ref({name: evaluated(each, namespace) for name, each in effect.keywords.items()})
+    graph.effects.append([effect.module, effect.name, args, keywords, f"line {node.lineno}: {text}"])
+    return True
 
 
 def line_now(namespace: dict[str, Any]) -> tuple[str, int] | None:
@@ -129,8 +156,32 @@ def setup_statements(graph: Graph, source: Source, namespace: dict[str, Any]) ->
             break  # not executed here yet, so not there either
         if isinstance(node, BLOCKS):
             yield from _in_block(graph, source, node, namespace)
-        elif (reason := reason_to_stay(graph, node, namespace)) is not None:
+            continue
+        reason = reason_to_stay(graph, node, namespace)
+        if reason is None:
+            reason = _of_the_process(node, namespace)
+        if reason is not None:
             yield node, reason
+
+
+def _of_the_process(node: ast.stmt, namespace: dict[str, Any]) -> str | None:
+    """The same of a call that changes other code (`nest_asyncio.apply()`), and of what a run has for itself."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        chain = dotted(node.value.func) or ("",)
+        name = chain[-1] if len(chain) > 1 else str(getattr(namespace.get(chain[0]), "__name__", ""))
+        if not re.match(_OF_PROCESSES, name):
+            return None
+    elif not (isinstance(node, ast.Assign) and namespace.get(_root(node.targets[0]) or "") is sys):
+        return None
+    from fanfold.source import effects
+
+    effect = effects.effect_of(node, namespace)
+    if effect is None:
+        return effects.own_of_a_run(node, namespace) or None
+    if effects.is_of_the_worker(effect):
+        return effects.OF_THE_WORKER
+    given = [*effect.args, *effect.keywords.values()]
+    return "" if all(is_harmless(each, namespace) for each in given) else _CALLS
 
 
 def _in_block(
@@ -152,6 +203,11 @@ def executed_parts(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> l
         return [(each, (namespace[node.name],)) for each in node.decorator_list if _sets(graph, each, namespace)]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and (given := attached(node.value, namespace)):
         return [(node.value.func, given)]
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Attribute, ast.Subscript)):
+        from fanfold.source.statements import setter_of
+
+        since = value_since(node, namespace)
+        return [(setter_of(node.targets[0]), since)] if since and since[0] is not None else [(node, ())]
     return [(node, ())]
 
 
@@ -205,10 +261,43 @@ def reason_to_stay(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> s
     parts = _parts_of_setting(graph, node, namespace)
     if parts is None:
         return None
+    if isinstance(node, ast.Assign) and ast.unparse(node).startswith(_ENVIRONMENT) and value_since(node, namespace):
+        return _SET_AGAIN  # perhaps a secret
     if all(is_harmless(part, namespace) for part in parts):
         return ""
     called = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
-    return "" if called and attached(called, namespace) else "it calls something to know the value"
+    return "" if called and attached(called, namespace) else _CALLS
+
+
+def value_since(node: ast.Assign, namespace: dict[str, Any]) -> tuple[Any, ...]:
+    """The value by now of what a statement sets, where that is another: `getcontext().prec = 50`, and 20 since.
+
+    `None` stands for an item that is there no more.
+    """
+    target: Any = node.targets[0]
+    if not is_harmless(node.value, namespace) or not is_harmless(target, namespace):
+        return ()
+    from fanfold.source.drift import evaluated, same
+
+    try:
+        now, said = evaluated(_read_of(target), namespace), evaluated(node.value, namespace)
+    except KeyError:
+        return (None,)
+    except Exception:  # noqa: BLE001 - a library's own, which cannot be asked
+        return ()
+    return (now,) if type(now) in _PLAIN and not same(now, said) and now != said else ()
+
+
+#: Values of which it can be told whether a library keeps the one that it was given.
+_PLAIN = (str, int, float, bool, bytes)
+_ENVIRONMENT = ("os.environ[", "environ[")
+
+
+def _read_of(target: ast.expr) -> ast.expr:
+    """What an assignment sets, as an expression that reads it."""
+    read = copy.copy(target)
+    read.ctx = ast.Load()  # type: ignore[attr-defined]
+    return read
 
 
 def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[ast.expr] | None:
@@ -430,8 +519,21 @@ class Captured:
         statements, self.left = take(graph, home) if namespace is not None else ([], [])
         self.left += [Left(shown_path(path), line, text, why) for path, line, text, why in graph.left]
         self.taken = [*graph.executed.values(), *((each.text, each.where) for each in statements)]
+        self.taken += [
+            (each[4], f"{shown_path(home['__file__'])}" if "__file__" in home else "") for each in graph.effects
+        ]
         project.settle(graph)
-        parts = {("graph", graph.meaning(root)), ("setup", *(s.meaning for s in statements)), *project.parts}
+        if project.libraries:
+            from fanfold.source.patched import take_patches
+
+            take_patches(graph)
+            project.settle(graph)
+        parts = {
+            ("graph", graph.meaning(root)),
+            *(("effect", *each[:2]) for each in graph.effects),
+            ("setup", *(s.meaning for s in statements)),
+            *project.parts,
+        }
         self._document = {"subclasses": subclasses, "setup": [[list(s.code), s.space, s.given] for s in statements]}
         self._root, self._size = root, len(graph.nodes)
         #: What arguments refer to besides, by number, and what it means.
@@ -454,7 +556,7 @@ class Captured:
             needs=graph.all_needs(),
             left_names=_left_names(graph, home),
             left_statements=(
-                *(f"line {each.line}: {each.text}" for each in self.left),
+                *(f"line {each.line}: {each.text}" for each in self.left if not each.why.startswith("a run has")),
                 *(f"the files of the package {name}, which are too many to travel" for name in project.left_files),
             ),
         )

@@ -23,6 +23,7 @@ from fanfold.source.functions import Located, is_compiled_as_it_stands, locate
 from fanfold.source.instances import encoded
 from fanfold.source.modules import imported_object, is_library, module_name, target, udf_function, unwrapped
 from fanfold.source.rebound import is_of_before, was_bound_again, wrappers
+from fanfold.source.removed import mangled, removed_from
 from fanfold.source.texts import (
     Definition,
     Place,
@@ -141,7 +142,7 @@ def _by_class(name: str, place: Place, made: type) -> Iterator[Held]:
     bound = [n for statement in statements for n in bound_names(statement.node)]
     before: dict[str, Any] = {}
     for statement in statements:
-        node, member = statement.node, vars(made).get(_mangled(_named(statement.node), made.__name__))
+        node, member = statement.node, vars(made).get(mangled(_named(statement.node), made.__name__))
         if isinstance(node, ast.ClassDef) and isinstance(member, type):
             yield from _by_class(f"{name}.{node.name}", statement, member)
         elif isinstance(node, Definition) and (function := _function(member)):
@@ -150,15 +151,15 @@ def _by_class(name: str, place: Place, made: type) -> Iterator[Held]:
             for held in _by_assignment(name, node.value, target, place.node, made):  # type: ignore[attr-defined, arg-type]
                 yield held._replace(local=before.copy())
         before |= {n: vars(made)[n] for n in bound_names(node) if n in vars(made)}
-    if _is_plain(place.node, made) or "__dataclass_fields__" in vars(made):
+    if is_plain(place.node, made) or "__dataclass_fields__" in vars(made):
         known = {n for n in bound if declared(made, n) is MISSING or same(declared(made, n), vars(made).get(n))}
         yield from _set_on(name, {n: value for n, value in vars(made).items() if n not in known})
 
 
 def _by_assignment(name: str, expression: ast.expr, target: str, node: ast.ClassDef, made: type) -> Iterator[Held]:
-    members, plain = vars(made), _is_plain(node, made)
+    members, plain = vars(made), is_plain(node, made)
     default = declared(made, target)
-    value = members.get(_mangled(target, made.__name__), MISSING) if default is MISSING else default
+    value = members.get(mangled(target, made.__name__), MISSING) if default is MISSING else default
     # A call in such a class is a field with all its settings, of which the value is only one.
     if value is MISSING or (isinstance(expression, ast.Call) and not plain):
         return
@@ -180,7 +181,7 @@ def _is_made_by(statements: list[Place], made: type) -> bool:
     return not lines or any(function.__code__.co_firstlineno in lines for function in own)
 
 
-def _is_plain(node: ast.stmt, made: type) -> bool:
+def is_plain(node: ast.stmt, made: type) -> bool:
     """Whether nothing but the class's body has made it what it is."""
     return type(made).__name__ in ("type", "ABCMeta") and not getattr(node, "decorator_list", ())
 
@@ -194,11 +195,6 @@ def _function(member: Any) -> FunctionType | None:
 
 def _named(node: ast.stmt) -> str:
     return node.name if isinstance(node, Definition) else ""
-
-
-def _mangled(attribute: str, owner: str) -> str:
-    private = attribute.startswith("__") and not attribute.endswith("__")
-    return f"_{owner.lstrip('_')}{attribute}" if private else attribute
 
 
 def assigned(node: ast.stmt) -> str | None:
@@ -321,6 +317,9 @@ def changes(
             continue
         _take(graph, found, held, differs, source, attribute in directly)
     found.after.extend((name, value) for name, value in _added(graph, source, namespace) if name in mentioned)
+    found.after.extend(
+        each for each in removed_from(source, namespace, mentioned) if each[0].partition(".")[0] not in replaced
+    )
     return found
 
 

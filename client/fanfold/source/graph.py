@@ -73,6 +73,8 @@ class Graph:
         self.home = home
         self.nodes: list[Any] = []
         self.after: list[tuple[str, str, Ref]] = []
+        #: Calls that change other code: module, name, arguments by place and by name, and how an error calls it.
+        self.effects: list[list[Any]] = []
         self.needs: dict[tuple[str, str], str] = {}
         #: What the standard library's classes keep in objects that were taken apart: a hash, the classes.
         self.state_shapes: dict[str, list[str]] = {}
@@ -83,6 +85,7 @@ class Graph:
         #: What stays behind of an object that travels: see `note_left`.
         self.left: list[tuple[str, int, str, str]] = []
         self.kept = Kept()
+        self.nodes_kept: list[ast.AST] = []
         self.spaces: list[dict[str, Any]] = []
         #: Objects of their classes that were taken apart: they may open files that they name as text.
         self.of_libraries: list[Any] = []
@@ -346,11 +349,13 @@ class Graph:
     def keep(self, found: Located) -> int:
         """Have the text travel in which a function stands; its number among the texts."""
         self.mentions.update(_identifiers(found.node))
+        self.nodes_kept.append(found.node)
         return self.kept.add(found.source, found.node)
 
     def keep_node(self, source: Source, node: ast.AST) -> int:
         """The same of any statement."""
         self.mentions.update(identifiers(node))
+        self.nodes_kept.append(node)
         return self.kept.add(source, node)
 
     def space(self, namespace: dict[str, Any], make: Callable[[], dict[str, Any]]) -> int:
@@ -399,7 +404,14 @@ class Graph:
 
     def document(self, root: Ref, more: dict[str, Any]) -> str:
         """The graph as text."""
-        document = {"root": root, "nodes": self.nodes, "spaces": self.spaces, "after": self.after, **more}
+        document = {
+            "root": root,
+            "nodes": self.nodes,
+            "spaces": self.spaces,
+            "after": self.after,
+            "effects": self.effects,
+            **more,
+        }
         document |= {"python": python_here(), "state_shapes": self.state_shapes}
         return _written({k: v for k, v in document.items() if v or k == "root"})
 

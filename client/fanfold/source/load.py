@@ -358,13 +358,10 @@ class Program:
         graph = self.graph
         self._spaces, self._filled = {}, []
         builder = self._builder = Builder(graph, self)
-        for module, name, ref in graph.get("after", ()):
-            setattr(self.imported(module, name.rpartition(".")[0]), name.rpartition(".")[2], builder.build(ref))
-        for where, space, given in graph.get("setup", ()):
-            from fanfold.source.statements import execute_again
+        if not graph.keys().isdisjoint(("effects", "after", "setup")):
+            from fanfold.source.statements import set_up
 
-            code = self.setup_code(where, is_applied=given is not None)
-            execute_again(code, builder.space(space), builder.build([None] if given is None else given))
+            set_up(builder, graph)
         udf: Callable[..., Any] = builder.build(graph["root"])
         self.kept = [builder.build(each) for each in graph.get("subclasses", ())]
         return udf

@@ -291,6 +291,8 @@ class Project:
         self.files: dict[str, SourceFile] = {}
         #: Top-level modules that must be installed where the code runs.
         self.imports: set[str] = set()
+        #: Every module of others that code imports, whether it can do without or not.
+        self.libraries: set[str] = set()
         self.parts: set[tuple[str, ...]] = set()
         self._located: dict[str, _Located | None] = {}
         self._texts: dict[str, _Text] = {}
@@ -327,6 +329,7 @@ class Project:
             return
         self._reads_files |= bool(_READERS_OF.intersection((*imported.module.split("."), *imported.names)))
         if not self._is_ours(top):
+            self.libraries.add(imported.module)
             if not imported.optional:
                 self.imports.add(top)
             return
@@ -382,7 +385,7 @@ class Project:
         from fanfold.source.drift import changes, held_paths
 
         while waiting := [name for name in self._texts if name not in self._settled and self._is_loaded(name)]:
-            everything = frozenset(self._mentioned(graph))
+            everything = frozenset(self.mentioned(graph))
             for name in waiting:
                 mentioned = everything | shared.names_in(graph, name)
                 self._settled.add(name)
@@ -406,16 +409,18 @@ class Project:
             self._packed, hashes, self.left_files = pack_all({top: self._below(top) for top in tops}, graph)
             self.parts |= {("files", *each) for each in hashes}
         given: dict[str, Any] = {"given": self._given, "loaded": sorted(loaded) if self._given else []}
-        return {**given, "files": self._packed, "paths": loaded and held_paths(loaded, self._mentioned(graph))}
+        return {**given, "files": self._packed, "paths": loaded and held_paths(loaded, self.mentioned(graph))}
 
-    def _mentioned(self, graph: Graph) -> set[str]:
+    def mentioned(self, graph: Graph) -> set[str]:
         """What the code of the UDF and of the modules mentions, those included that it will only import as it runs."""
         return graph.mentions.union(*(mentions(text.source) for text in self._texts.values()))
 
     def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
         """Have a value set once a module has been executed, in each module that has it under a name of its own."""
+        from fanfold.source.removed import GONE
+
         with graph.used(UseSite(self.files[module].path, ast.Pass(lineno=1), module), name):
-            ref = graph.ref(value)
+            ref = None if value is GONE else graph.ref(value)
         graph.after.append((module, name, ref))
         for other in self._texts if isinstance(ref, int) and "." not in name else ():
             if other != module and self._is_loaded(other):

@@ -71,6 +71,41 @@ def execute_again(code: CodeType, names: dict[str, Any], applied_to: Any) -> Non
         eval(code, names)(applied_to)  # noqa: S307 - the same
 
 
+def set_up(builder: Builder, graph: dict[str, Any]) -> None:
+    """Have modules hold what they hold where the job was submitted, and do again what the top of the file set up."""
+    for module, name, args, keywords, text in graph.get("effects", ()):
+        _take_effect(builder, module, name, (args, keywords), text)
+    for change in graph.get("after", ()):
+        _change(builder, *change)
+    for where, space, given in graph.get("setup", ()):
+        code = builder.program.setup_code(where, is_applied=given is not None)
+        execute_again(code, builder.space(space), builder.build([None] if given is None else given))
+
+
+def _take_effect(builder: Builder, module: str, name: str, given: tuple[Any, Any], text: str) -> None:
+    """Make a call again that changes other code; where its package is not installed, say so to errors."""
+    program = builder.program
+    try:
+        function = program.imported(module, name)
+    except (ModuleNotFoundError, AttributeError):
+        program.bundle = program.bundle._replace(left_statements=(text, *program.bundle.left_statements))
+        return
+    function(*builder.build(given[0]), **builder.build(given[1]))
+
+
+def _change(builder: Builder, module: str, name: str, ref: Any) -> None:
+    """Have a module hold under a dotted name what it holds where the job was submitted; nothing where `ref` is None."""
+    if not name:
+        sys.modules[module] = None if ref is None else builder.build(ref)  # type: ignore[assignment]
+        return
+    where, _, last = name.rpartition(".")
+    owner = builder.program.imported(module, where)
+    if ref is not None:
+        setattr(owner, last, builder.build(ref))
+    elif last in vars(owner):
+        delattr(owner, last)
+
+
 def _places(parts: dict[str, Any]) -> Iterator[tuple[list[int], bool]]:
     """Where each statement is, and whether its text leaves annotations unevaluated."""
     yield from ((where, where[0] in parts["postponed"]) for where, _ in parts["entries"])
@@ -239,9 +274,26 @@ def setup_code(text: str, path: str, where: list[int], *, is_applied: bool, flag
     node: Any = next(n for n in every if (n.lineno, n.col_offset) == (line, column))
     if is_applied and isinstance(node, ast.Expr):
         node = node.value.func  # type: ignore[attr-defined]
+    if is_applied and isinstance(node, ast.Assign):
+        node = setter_of(node.targets[0])
     is_decorator = isinstance(node, ast.expr)
     whole = ast.Expression(node) if is_decorator else ast.Module([node], [])
     return _compiled(whole, path, flags, "eval" if is_decorator else "exec")
+
+
+def setter_of(target: Any) -> Any:
+    """What sets an attribute or an item that a statement assigns to: a function of the value, as an expression."""
+    import ast
+
+    given = ast.arguments(posonlyargs=[], args=[ast.arg("value")], kwonlyargs=[], kw_defaults=[], defaults=[])
+    value = ast.Name("value", ast.Load())
+    if isinstance(target, ast.Attribute):
+        called: Any = ast.Name("setattr", ast.Load())
+        args = [target.value, ast.Constant(target.attr), value]
+    else:
+        called, args = ast.Attribute(target.value, "__setitem__", ast.Load()), [target.slice, value]
+    made = ast.Lambda(given, ast.Call(called, args, []))
+    return ast.fix_missing_locations(ast.copy_location(made, target))
 
 
 def _tree(text: str, path: str) -> Any:

@@ -92,14 +92,23 @@ def _reload(stamps: dict[str, Stamp]) -> None:
 
 
 def _set(module: str, dotted: str, value: Any) -> None:
+    gone = value is getattr(sys.modules.get("fanfold.source.removed"), "GONE", _MISSING)
+    if not dotted:
+        sys.modules[module] = None if gone else value  # type: ignore[assignment]
+        return
     owner: Any = importlib.import_module(module)
     *path, name = dotted.split(".")
     for part in path:
         owner = getattr(owner, part)
     before = getattr(owner, name) if name.startswith("__") else vars(owner).get(name, _MISSING)
-    if _is_same(before, value):
+    if gone:
+        if before is _MISSING:
+            return
+        delattr(owner, name)
+    elif _is_same(before, value):
         return
-    setattr(owner, name, value)
+    else:
+        setattr(owner, name, value)
     _entered.before.append((owner, name, before))
 
 
