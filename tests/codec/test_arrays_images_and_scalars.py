@@ -144,6 +144,23 @@ def test_images_keep_their_pixels(mode):
     assert back.tobytes() == image.tobytes()
 
 
+def test_an_image_keeps_what_its_file_says_of_it():
+    image = Image.new("RGB", (2, 2), 5)
+    exif = image.getexif()
+    exif[274] = 6
+    sink = io.BytesIO()
+    image.save(sink, "JPEG", exif=exif, dpi=(72, 72), icc_profile=b"profile")
+    opened = Image.open(sink)
+    opened.info["note"] = {"of": ("mine", 1.5)}
+    opened.info["file"] = sink  # stays here
+    back = there_and_back(opened)
+    assert type(back) is Image.Image
+    assert back.tobytes() == opened.tobytes()
+    assert back.info == {key: item for key, item in opened.info.items() if key != "file"}
+    assert (back.format, back.getexif()[274]) == ("JPEG", 6)
+    assert there_and_back(back).info == back.info
+
+
 def test_images_that_png_would_change_are_refused():
     with pytest.raises(CodecError, match="mode CMYK"):
         encode(Image.new("CMYK", (1, 1)))

@@ -176,6 +176,13 @@ def test_a_module_that_cannot_be_imported_and_one_that_a_program_has_made(desk, 
     assert desk.elsewhere(capture(module.main)) == 5
 
 
+def test_what_was_put_into_builtins_is_there_for_modules_of_the_project(desk, monkeypatch) -> None:
+    monkeypatch.setattr("builtins.twice_of_tests", lambda x: 2 * x, raising=False)
+    desk.write("lib.py", "HERE = twice_of_tests(2)\ndef g(): return twice_of_tests(4)\n")
+    module = desk.module("import lib\ndef main(): return lib.g(), lib.HERE\n")
+    assert desk.elsewhere(capture(module.main)) == [8, 4]
+
+
 def test_a_call_of_an_executor_has_it_so_as_well(desk, libraries) -> None:
     desk.write("lib.py", LIB)
     module = desk.module("""

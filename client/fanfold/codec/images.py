@@ -1,4 +1,4 @@
-"""PIL images as PNG."""
+"""PIL images as PNG, with what their `info` says in a text chunk of that file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from fanfold.codec.encoded import Encoded
 from fanfold.errors import CodecError
@@ -22,6 +22,10 @@ _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 
 #: PIL's own limit as it is installed, for what a reader may have changed is not known here.
 _MOST_PIXELS = 178_956_970
+
+#: The text chunk in which `info` stands, and of it what PNG has a chunk of its own for, which may be large.
+_NOTE = "fanfold:info"
+_OF_PNG = frozenset({"icc_profile"})
 
 UNTAG: dict[str, Callable[[Any], Any]] = {}
 
@@ -42,7 +46,7 @@ def pack(value: Any) -> Encoded | None:
         )
     sink = io.BytesIO()
     try:
-        value.save(sink, "PNG", compress_level=1)
+        value.save(sink, "PNG", compress_level=1, pnginfo=_noted(value))
         _check_readable(sink.getvalue())
     except (OSError, TypeError, ValueError) as error:  # no pixels, or something in `image.info`
         raise CodecError(
@@ -51,6 +55,25 @@ def pack(value: Any) -> Encoded | None:
             " numbers as an array: `numpy.asarray(image)`.",
         ) from error
     return Encoded(CODEC, sink.getvalue())
+
+
+def _noted(image: Any) -> PngImagePlugin.PngInfo | None:
+    """What an image says of itself besides its pixels; None where it says nothing."""
+    from fanfold.codec import encode_json
+
+    said = {}
+    for key, item in image.info.items():
+        try:
+            text = encode_json([key, None if key in _OF_PNG else item])
+        except CodecError:  # an object of PIL's own: a file's way of writing a number
+            continue
+        if '"$graph"' not in text:
+            said[key] = None if key in _OF_PNG else item
+    if not said and image.format is None:
+        return None
+    note = PngImagePlugin.PngInfo()
+    note.add_text(_NOTE, encode_json({"info": list(said.items()), "format": image.format}))
+    return note
 
 
 def _check_readable(data: bytes) -> None:
@@ -66,8 +89,19 @@ def tag(value: Any, tagger: Tagger) -> Any:  # noqa: ARG001
 
 
 def unpack(_: str, data: bytes) -> Any:
-    """The image that `pack` encoded, as a plain `PIL.Image.Image`."""
+    """The image that `pack` encoded, as a plain `PIL.Image.Image`, whatever class its file's was."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it was small enough to be written
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            return image.copy()
+            return _with_note(image.copy())
+
+
+def _with_note(image: Any) -> Any:
+    """An image with the `info` and the format that it had."""
+    from fanfold.codec import decode_json
+
+    if _NOTE in image.info:
+        note = decode_json(image.info[_NOTE])
+        image.info = {key: image.info.get(key) if key in _OF_PNG else item for key, item in note["info"]}
+        image.format = note["format"]
+    return image

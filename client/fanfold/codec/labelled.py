@@ -82,8 +82,9 @@ def _indexes(whole: Any, tagger: Tagger) -> list[Any]:
         levels = list(index.index.names) if multi else []
         dim = tagger.tree(index.dim)
         one = [dim, [tagger.tree(key) for key in variables], [tagger.tree(level) for level in levels]]
-        if multi or not isinstance(index.index.dtype, (np.dtype, pd.StringDtype)):
-            # Of intervals, periods, categories, moments of a time zone; and the levels of several in their order.
+        has_more = isinstance(index.index, pd.RangeIndex) or getattr(index.index, "freq", None) is not None
+        if multi or has_more or not isinstance(index.index.dtype, (np.dtype, pd.StringDtype)):
+            # Of intervals, periods, categories, moments of a time zone or of a frequency; levels of several in order.
             one.append(tagger.at("index", index.index))
         found.append(one)
     return found

@@ -40,7 +40,12 @@ def _arrays(value: Any, tagger: Tagger) -> list[Any]:
         return [tagger.at(name, getattr(value, name)) for name in _ARRAYS[kind]]
     coordinates = value.tocoo()
     axes = coordinates.coords if hasattr(coordinates, "coords") else (coordinates.row, coordinates.col)
-    return [tagger.at("data", coordinates.data), *(tagger.at(f"axis {n}", axis) for n, axis in enumerate(axes))]
+    is_canonical = [True] if kind == "coo" and coordinates.has_canonical_format else []
+    return [
+        tagger.at("data", coordinates.data),
+        *is_canonical,
+        *(tagger.at(f"axis {n}", axis) for n, axis in enumerate(axes)),
+    ]
 
 
 def _frozen(value: Any, tagger: Tagger) -> Any:
@@ -68,9 +73,15 @@ def _read_sparse(payload: Any) -> Any:
             made.check_format()  # indices beyond the shape would be read from memory that is not the array's
         return made
     data, *axes = arrays
+    is_canonical = axes[0] is True
+    if is_canonical:
+        del axes[0]
     suffix = name.rpartition("_")[2]
     coordinates = getattr(scipy.sparse, f"coo_{suffix}")((data, tuple(axes)), shape=tuple(shape))
-    return coordinates if kind == "coo" else make(coordinates)
+    if kind != "coo":
+        return make(coordinates)
+    coordinates.has_canonical_format = is_canonical  # no place twice, and all in order: said by its maker
+    return coordinates
 
 
 def _read_frozen(payload: Any) -> Any:

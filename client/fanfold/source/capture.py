@@ -523,7 +523,7 @@ class Captured:
             (each[4], f"{shown_path(home['__file__'])}" if "__file__" in home else "") for each in graph.effects
         ]
         project.settle(graph)
-        if project.libraries:
+        if project.libraries or project.files:
             from fanfold.source.patched import take_patches
 
             take_patches(graph)

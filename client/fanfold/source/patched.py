@@ -6,6 +6,7 @@ A worker imports libraries as they are installed. Nothing is looked for that no 
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import importlib.util
 import re
@@ -14,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fanfold.contract.records import NamedTuple
-from fanfold.source.modules import imported_object, is_library, is_project_path, is_replaced
+from fanfold.source.modules import imported_object, is_library, is_project_path, is_put_into_builtins, is_replaced
 from fanfold.source.removed import GONE, bound_in, given_by, surely_bound
-from fanfold.source.texts import Source, dotted, parse, read
+from fanfold.source.texts import Source, dotted, names_in, parse, read
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -52,12 +53,15 @@ def take_patches(graph: Graph) -> None:
         found = [patch for name in libraries for patch in patches_of(name, mentioned)]
         nodes = [*((graph.home or {}, node) for node in graph.nodes_kept), *_trees(graph)]
         found += [patch for namespace, node in nodes for patch in removed_by_chain(namespace, node)]
+        found += [patch for namespace, node in _trees(graph) for patch in put_into_builtins(namespace, node)]
         for patch in found:
             if (patch.module, patch.name) in known:
                 continue
             known.add((patch.module, patch.name))
             is_new = True
-            if patch.value is GONE:
+            if patch.module == "builtins" and graph.can_travel(patch.value):
+                graph.after.insert(0, (patch.module, patch.name, graph.ref(patch.value)))  # modules may need it at once
+            elif patch.value is GONE:
                 graph.after.append((patch.module, patch.name, None))
             elif graph.can_travel(patch.value):
                 if not patch.name:
@@ -66,6 +70,13 @@ def take_patches(graph: Graph) -> None:
             else:
                 path = next((each.path for each in graph.kept.sources()), "")
                 graph.left.append((path, 1, f"{patch.module}.{patch.name}", "it was replaced by what cannot travel"))
+
+
+def put_into_builtins(namespace: dict[str, Any], tree: ast.AST) -> Iterator[Patch]:
+    """What a module of the project takes from `builtins`, where somebody has put it."""
+    for name in sorted(names_in([tree])):
+        if name not in namespace and is_put_into_builtins(name):
+            yield Patch("builtins", name, vars(builtins)[name])
 
 
 def _trees(graph: Graph) -> Iterator[tuple[dict[str, Any], ast.AST]]:
@@ -154,21 +165,29 @@ def _is_another(module: ModuleType, name: str, value: Any) -> bool:
 
 
 def _is_another_constant(module: ModuleType, name: str, value: Any) -> bool:
-    text = _text(module)
-    if text is None:
+    file = getattr(module, "__file__", None)
+    if not (isinstance(file, str) and file.endswith(".py")):
         first = _first(module.__name__, name)
         return type(first) in _CONSTANTS and repr(first) != repr(value)
-    said = re.findall(rf"(?m)^{re.escape(name)}[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*(.*)$", text)
-    is_changed = re.search(rf"\bglobal\b.*\b{re.escape(name)}\b|\b{re.escape(name)}\s*[-+*/|&]=", text)
-    if len(said) != 1 or is_changed or len(re.findall(rf"(?m)^\s+{re.escape(name)}[ \t]*=(?!=)", text)):
+    expression = _said_of(file, name)
+    if expression is None:
         return False
     from fanfold.source.drift import differs  # which most jobs need not load
 
-    try:
-        expression = ast.parse(said[0].strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        return False
     return differs(expression, value, vars(module)) is True
+
+
+@lru_cache(maxsize=1024)
+def _said_of(file: str, name: str) -> ast.expr | None:
+    """What a file gives a name, where it is one statement of one line that does, and no code changes it."""
+    text, name = _read(file) or "", re.escape(name)
+    said = re.findall(rf"(?m)^{name}[ \t]*(?::[^=\n]*)?=(?!=)[ \t]*(.*)$", text)
+    if len(said) != 1 or re.search(rf"(?m)\bglobal\b.*\b{name}\b|\b{name}\s*[-+*/|&]=|^\s+{name}[ \t]*=(?!=)", text):
+        return None
+    try:
+        return cast("ast.expr", ast.parse(said[0].strip(), mode="eval").body)
+    except (SyntaxError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=256)
