@@ -223,3 +223,20 @@ def test_an_arrow_type_of_one_s_own_is_not_taken_for_the_type_that_stores_it(val
     schema = getattr(back, "schema", back)
     kind = schema.field("a").type if isinstance(schema, pa.Schema) else getattr(back, "type", back)
     assert (type(kind), kind.unit) == (Metres, "km")
+
+
+@pytest.mark.parametrize("index", [pd.date_range("2024", periods=3, freq="MS"), pd.RangeIndex(4, 10, 2)], ids=str)
+def test_an_index_of_xarray_is_the_one_that_it_was(index):
+    made = xr.Dataset({"v": ("t", [1, 2, 3])}, coords={"t": index})
+    back = decode_json(encode_json([made, made["v"]]))
+    for one in (back[0], back[1].to_dataset()):
+        assert one.identical(made)
+        found = one.indexes["t"]
+        assert (type(found), getattr(found, "freq", None)) == (type(index), getattr(index, "freq", None))
+
+
+def test_a_sparse_matrix_knows_that_no_place_stands_twice_in_it():
+    once, twice = sp.coo_array(np.eye(2)), sp.coo_array(([1, 2], ([0, 0], [1, 1])), shape=(2, 2))
+    back = decode_json(encode_json([once, twice]))
+    assert [each.has_canonical_format for each in back] == [True, False]
+    assert back[1].nnz == 2

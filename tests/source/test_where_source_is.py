@@ -91,6 +91,17 @@ def test_a_text_that_came_through_a_pipe_is_gone_and_its_code_travels_as_it_is(d
     assert bundle.needs == (("<stdin>: 'main', of which Python has no text,", "Python", here),)
     with pytest.raises(CaptureError, match="'main', of which Python has no text, needs Python 2"):
         load(bundle._replace(needs=((bundle.needs[0][0], "Python", "2.7"),)))
+    assert bundle.left_statements == ("line 1: what the script sets up at its top, of which Python has kept no text",)
+
+
+def test_that_a_script_came_through_a_pipe_is_said_once_when_it_is_submitted(desk: Desk) -> None:
+    submits = "def main(): return 1\nfor _ in range(2): fanfold.submit(main, [{}], plan=True)\n"
+    sent = run([sys.executable], desk, input=f"import fanfold\n{submits}")
+    assert sent.returncode == 0, sent.stderr
+    assert sent.stderr.count("what the script sets up at its top") == 1
+    assert "`python < script.py`" in sent.stderr
+    with desk.write("typed.py", f"import fanfold\n{submits}").open() as file:
+        assert "sets up" not in run([sys.executable], desk, stdin=file).stderr
 
 
 @pytest.fixture

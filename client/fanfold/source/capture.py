@@ -79,6 +79,10 @@ _HARMLESS = (
 )  # fmt: skip
 
 
+#: What stays behind of a script that came through a pipe.
+UNKEPT_SCRIPT = "what the script sets up at its top, of which Python has kept no text"
+
+
 class Statement(NamedTuple):
     """A statement that travels: its text's number, its line and column, what it is applied to, and its meaning."""
 
@@ -103,7 +107,10 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
     """The statements that travel, and those that set something up and stay behind."""
     taken: list[Statement] = []
     left: list[Left] = []
-    for source in texts_beside(graph.kept.sources(), namespace):
+    sources = texts_beside(graph.kept.sources(), namespace)
+    if not sources and namespace.get("__name__") == "__main__" and namespace.get("__file__", "<stdin>") == "<stdin>":
+        left.append(Left("<stdin>", 1, UNKEPT_SCRIPT, "Python has kept no text of the script"))
+    for source in sources:
         for node, reason in setup_statements(graph, source, namespace):
             if not graph.executed.keys().isdisjoint((id(node), *map(id, getattr(node, "decorator_list", ())))):
                 continue  # with what SQLAlchemy has mapped

@@ -54,6 +54,21 @@ def _read(value: ast.expr | None) -> tuple[str, str | None] | None:
     return texts[0], texts[1] if len(texts) > 1 else None
 
 
+def say_that_no_text_was_kept(left: Collection[str]) -> None:
+    """Say on stderr, once in a process, that a script came through a pipe, and so nothing travels that it sets up."""
+    from fanfold.source.capture import UNKEPT_SCRIPT
+
+    if not _said and any(each.endswith(UNKEPT_SCRIPT) for each in left):
+        _said.append(True)
+        sys.stderr.write(
+            f"fanfold: {UNKEPT_SCRIPT}, stays here (options, seeds, loggers, patches). Give Python the file:"
+            " `python script.py` or `python < script.py`, or set it up within the function.\n"
+        )
+
+
+_said: list[bool] = []
+
+
 def say_which_stay(graph: str, given: Collection[str]) -> None:
     """Say on stderr which variables runs elsewhere do not have: those of the graph's that they are not `given`."""
     for name in dict.fromkeys(_NODE.findall(graph)):
