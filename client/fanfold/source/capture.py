@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import functools
 import re
 import sys
@@ -70,6 +69,7 @@ _OF_DATA = {"numpy", "pandas", "polars", "pyarrow", "geopandas", "shapely", "xar
 #: Statements that hold others.
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 _SET_AGAIN = "what it sets has another value by now"
+_ENVIRONMENT = ("os.environ[", "environ[")
 _CALLS = "it calls something to know the value"
 #: What makes a member of a class of a function.
 _DESCRIPTORS = frozenset({"property", "classmethod", "staticmethod"})
@@ -211,6 +211,7 @@ def executed_parts(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> l
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and (given := attached(node.value, namespace)):
         return [(node.value.func, given)]
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Attribute, ast.Subscript)):
+        from fanfold.source.effects import value_since
         from fanfold.source.statements import setter_of
 
         since = value_since(node, namespace)
@@ -268,43 +269,15 @@ def reason_to_stay(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> s
     parts = _parts_of_setting(graph, node, namespace)
     if parts is None:
         return None
-    if isinstance(node, ast.Assign) and ast.unparse(node).startswith(_ENVIRONMENT) and value_since(node, namespace):
-        return _SET_AGAIN  # perhaps a secret
+    if isinstance(node, ast.Assign) and ast.unparse(node).startswith(_ENVIRONMENT):
+        from fanfold.source.effects import value_since
+
+        if value_since(node, namespace):
+            return _SET_AGAIN  # perhaps a secret
     if all(is_harmless(part, namespace) for part in parts):
         return ""
     called = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
     return "" if called and attached(called, namespace) else _CALLS
-
-
-def value_since(node: ast.Assign, namespace: dict[str, Any]) -> tuple[Any, ...]:
-    """The value by now of what a statement sets, where that is another: `getcontext().prec = 50`, and 20 since.
-
-    `None` stands for an item that is there no more.
-    """
-    target: Any = node.targets[0]
-    if not is_harmless(node.value, namespace) or not is_harmless(target, namespace):
-        return ()
-    from fanfold.source.drift import evaluated, same
-
-    try:
-        now, said = evaluated(_read_of(target), namespace), evaluated(node.value, namespace)
-    except KeyError:
-        return (None,)
-    except Exception:  # noqa: BLE001 - a library's own, which cannot be asked
-        return ()
-    return (now,) if type(now) in _PLAIN and not same(now, said) and now != said else ()
-
-
-#: Values of which it can be told whether a library keeps the one that it was given.
-_PLAIN = (str, int, float, bool, bytes)
-_ENVIRONMENT = ("os.environ[", "environ[")
-
-
-def _read_of(target: ast.expr) -> ast.expr:
-    """What an assignment sets, as an expression that reads it."""
-    read = copy.copy(target)
-    read.ctx = ast.Load()  # type: ignore[attr-defined]
-    return read
 
 
 def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[ast.expr] | None:

@@ -6,6 +6,7 @@ A package that is there for its effect need not be installed where a run is: the
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import sys
 from types import FunctionType, ModuleType
@@ -92,3 +93,34 @@ def _value(expression: ast.expr, namespace: dict[str, Any]) -> Any:
     for attribute in (chain or ("",))[1:]:
         value = getattr(value, attribute, None)
     return value
+
+
+def value_since(node: ast.Assign, namespace: dict[str, Any]) -> tuple[Any, ...]:
+    """The value by now of what a statement sets, where that is another: `getcontext().prec = 50`, and 20 since.
+
+    `None` stands for an item that is there no more.
+    """
+    from fanfold.source.capture import is_harmless  # which asks this
+    from fanfold.source.drift import evaluated, same
+
+    target: Any = node.targets[0]
+    if not is_harmless(node.value, namespace) or not is_harmless(target, namespace):
+        return ()
+    try:
+        now, said = evaluated(_read_of(target), namespace), evaluated(node.value, namespace)
+    except KeyError:
+        return (None,)
+    except Exception:  # noqa: BLE001 - a library's own, which cannot be asked
+        return ()
+    return (now,) if type(now) in _PLAIN and not same(now, said) and now != said else ()
+
+
+#: Values of which it can be told whether a library keeps the one that it was given.
+_PLAIN = (str, int, float, bool, bytes)
+
+
+def _read_of(target: ast.expr) -> ast.expr:
+    """What an assignment sets, as an expression that reads it."""
+    read = copy.copy(target)
+    read.ctx = ast.Load()  # type: ignore[attr-defined]
+    return read

@@ -10,10 +10,13 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 from fanfold.source.texts import Source, dotted
+
+if TYPE_CHECKING:
+    from fanfold.source.load import Bundle
 
 #: A variable without a default among a graph's nodes.
 _NODE = re.compile(r'\["variable", ?"(\w+)", ?null\]')
@@ -54,11 +57,20 @@ def _read(value: ast.expr | None) -> tuple[str, str | None] | None:
     return texts[0], texts[1] if len(texts) > 1 else None
 
 
-def say_that_no_text_was_kept(left: Collection[str]) -> None:
+def say_what_stays(bundle: Bundle, options: Any, secrets: Iterable[str], described: Any) -> None:
+    """Say on stderr what of a UDF's file stays in this process: what it sets up, variables of the environment."""
+    _say_that_no_text_was_kept(bundle.left_statements)
+    if not described.uses_own_packages:
+        _say_which_stay(bundle.graph, {*(options.env or ()), *secrets})
+
+
+def _say_that_no_text_was_kept(left: Collection[str]) -> None:
     """Say on stderr, once in a process, that a script came through a pipe, and so nothing travels that it sets up."""
+    if not left or _said:
+        return
     from fanfold.source.capture import UNKEPT_SCRIPT
 
-    if not _said and any(each.endswith(UNKEPT_SCRIPT) for each in left):
+    if any(each.endswith(UNKEPT_SCRIPT) for each in left):
         _said.append(True)
         sys.stderr.write(
             f"fanfold: {UNKEPT_SCRIPT}, stays here (options, seeds, loggers, patches). Give Python the file:"
@@ -69,7 +81,7 @@ def say_that_no_text_was_kept(left: Collection[str]) -> None:
 _said: list[bool] = []
 
 
-def say_which_stay(graph: str, given: Collection[str]) -> None:
+def _say_which_stay(graph: str, given: Collection[str]) -> None:
     """Say on stderr which variables runs elsewhere do not have: those of the graph's that they are not `given`."""
     for name in dict.fromkeys(_NODE.findall(graph)):
         if name not in given:

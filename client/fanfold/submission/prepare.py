@@ -41,7 +41,7 @@ from fanfold.job.results import make_room_now_and_then
 from fanfold.job.waiting import name_job
 from fanfold.settings import Logger, current
 from fanfold.source.capture import Captured
-from fanfold.source.environ import say_that_no_text_was_kept, say_which_stay
+from fanfold.source.environ import say_what_stays
 from fanfold.source.load import Bundle
 from fanfold.source.texts import commit_of
 from fanfold.stores.keys import BlobWriter, bundle_key
@@ -190,12 +190,10 @@ class Draft:
         put_blob = BlobWriter(engine.stores.objects)
         self._captured = Captured(function, put_blob, self.sealing)
         self.bundle = self._captured.bundle
-        if self.bundle.left_statements:
-            say_that_no_text_was_kept(self.bundle.left_statements)
         if self.options.secrets:
             engine.stores.secrets.check(self.options.secrets)
-        if '["variable",' in self.bundle.graph and not self.described.uses_own_packages:
-            say_which_stay(self.bundle.graph, {*(self.options.env or ()), *map(secret_variable, self.options.secrets)})
+        if self.bundle.left_statements or '["variable",' in self.bundle.graph:
+            say_what_stays(self.bundle, self.options, map(secret_variable, self.options.secrets), self.described)
         self.packages = self._packages_of(function)
         self.check_imports()
         signature = Signature.of(function)
