@@ -242,13 +242,13 @@ def _compared(column: pd.Series[Any], kind: str, operation: str, wanted: str) ->
         return (~missing if operation == "!=" else missing).to_numpy(dtype=bool)
     if kind != "number" and not _are_numbers(column):
         return compare(column.astype(str), wanted).to_numpy(dtype=bool)
-    number = _number(wanted, str(column.name))
+    number, is_other = _number(wanted, str(column.name)), operation == "!="  # as a cell without a value always is
     if column.dtype.kind == "O":  # Python's own, of any size
-        found = (value is not None and compare(value, number) for value in column)
+        found = (compare(value, number) if value is not None else is_other for value in column)
         return np.fromiter(map(bool, found), dtype=bool, count=len(column))
     if column.dtype.kind not in "iu" or not isinstance(number, int):  # whole numbers are not all among the floats
         column = column.astype("float64")
-    return compare(column, number).to_numpy(dtype=bool, na_value=False)
+    return compare(column, number).to_numpy(dtype=bool, na_value=is_other)
 
 
 def _are_numbers(column: pd.Series[Any]) -> bool:
