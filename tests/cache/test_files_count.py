@@ -551,6 +551,21 @@ def test_a_path_counts_in_each_form_in_which_libraries_take_it(scenes, monkeypat
     assert fanfold.submit(udf, inputs).result.to_list() == ["other"]
 
 
+def rows_below(frame, path: str) -> int:
+    return len(frame) + len(Path(path).read_text())
+
+
+def test_a_frame_and_other_bytes_are_no_paths(scenes, capsys):
+    import pandas as pd
+
+    udf = fanfold.udf(rows_below, depends_on=["frame", "path"])
+    path = write(scenes, "a", "one")
+    for frame in (pd.DataFrame({"at": [str(path), "s3://of/another"][:1]}), b"\x00s3://in/bytes\xff", b"a\ns3://b/c"):
+        inputs = [{"frame": frame, "path": str(path)}]
+        assert [cached(udf, inputs) for _ in range(2)] == [0, 1]
+    assert "cannot look" not in capsys.readouterr().err
+
+
 def sources_of(path: Path) -> list[str]:
     """What the files hold that it names, and those that they name."""
     if path.suffix == ".shp":

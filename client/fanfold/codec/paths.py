@@ -205,19 +205,23 @@ def texts_in(tree: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting += part
         elif isinstance(part, dict):
-            if isinstance(part.get("$bytes"), str):  # as `os.fsencode` gives paths
-                waiting.append(_decoded(part["$bytes"]))
+            if isinstance(part.get("$bytes"), str):
+                waiting.append(_path_in_bytes(part["$bytes"]))
             else:
                 waiting += [part["$path"][-1:]] if isinstance(part.get("$path"), list) else part.values()
 
 
-def _decoded(text: str) -> str:
+def _path_in_bytes(text: str) -> str | None:
+    """A path as `os.fsencode` gives it; None of other bytes, as those of a frame are."""
     import binascii
 
+    if len(text) > 2 * LONGEST_PATH:
+        return None
     try:
-        return os.fsdecode(binascii.a2b_base64(text))
+        found = binascii.a2b_base64(text).decode()
     except ValueError:
-        return text
+        return None
+    return found if found.isprintable() else None
 
 
 # By what a change is seen: size and moment of a file here, ETag of an object in S3.
