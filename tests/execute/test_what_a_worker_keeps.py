@@ -246,8 +246,8 @@ def test_a_worker_has_its_share_of_the_cores_unless_the_user_has_set_it(work, mo
 
     monkeypatch.setattr(shares, "usable_cores", lambda: 8)
     assert work(threads, workers=2)[0].value == ["4", "4", "4"]
-    assert work(threads, workers=2, max_concurrency=1, owner="alone")[0].value == ["8", "8", "8"]
-    assert work(threads, workers=2, threads=3, owner="asked")[0].value == ["3", "3", "3"]
+    assert work(threads, workers=2, max_concurrency=1)[0].value == ["8", "8", "8"]
+    assert work(threads, workers=2, threads=3)[0].value == ["3", "3", "3"]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert work(threads, workers=2)[0].value == ["5", "4", "4"]
 

@@ -286,7 +286,8 @@ class Pool:
         """Serve `feed` from the next step on, in turn with the others."""
         if not self._active():
             self._follow_environment()
-        key, threads = feed.assignment.workers, thread_share(feed.assignment, self._size)
+        threads = thread_share(feed.assignment, self._size)
+        key = (*feed.assignment.workers, threads)  # a library that is loaded keeps to the number that it has read
         if key not in self.worker_sets:
             self._make_room(0)
             workers = min(self._size, feed.assignment.max_concurrency or self._size)
