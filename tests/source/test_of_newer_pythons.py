@@ -183,9 +183,10 @@ def test_and_does_so_as_a_value_and_in_a_call_of_an_executor(desk: Desk) -> None
 
     from fanfold.api.pickling import Modules
     from fanfold.codec import decode_json, encode_json
+    from fanfold.execution.definitions import dump_result
 
     counter = itertools.count(5)
     next(counter)
     assert next(decode_json(encode_json([counter]), trusted=True)[0]) == 6
-    assert next(pickle.loads(Modules().dumps(counter))) == 6
+    assert next(pickle.loads(Modules().dumps(counter))) == next(pickle.loads(dump_result(counter))) == 6
     assert next(counter) == 6

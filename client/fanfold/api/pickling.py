@@ -10,7 +10,6 @@ from contextlib import _GeneratorContextManager
 from contextvars import Context, ContextVar
 from functools import cached_property, lru_cache, partialmethod
 from inspect import signature
-from itertools import count
 from logging import Logger, StreamHandler
 from pathlib import Path
 from pickle import PicklingError, whichmodule  # type: ignore[attr-defined]
@@ -19,7 +18,6 @@ from typing import Any, NewType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.codec.classes import OF_BOTO3
-from fanfold.codec.counters import stands_at
 from fanfold.codec.forgotten import forgets, forgotten
 from fanfold.execution import parcel
 from fanfold.execution.definitions import reduced_partial_method
@@ -323,12 +321,6 @@ def _reduced_client(client: Any) -> tuple[Any, ...]:
         raise PicklingError(f"cannot pickle {type(client).__qualname__!r} object: it is one {error}") from None
 
 
-def _reduced_counter(counter: Any) -> tuple[Any, ...] | None:
-    """An `itertools.count`, where it stands; None for one that does not say it."""
-    given = stands_at(counter)
-    return None if given is None else (count, given)
-
-
 def _reduced_container(container: Any) -> tuple[Any, ...]:
     return type(container), (dict(container),)
 
@@ -353,8 +345,7 @@ def _reduced_logger(logger: Any) -> tuple[Any, ...]:
 
 
 #: How to make what pickle does not take.
-_MAKERS: dict[Any, Callable[[Any], tuple[Any, ...] | None]] = {
-    count: _reduced_counter,
+_MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     **dict.fromkeys((WeakKeyDictionary, WeakValueDictionary), _reduced_container),  # as `singledispatch` keeps one
     MappingProxyType: _reduced_container,
     CodeType: _reduced_code,

@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial, partialmethod
+from itertools import count
 from pickle import PicklingError
 from types import CellType
 from typing import Any
@@ -125,12 +126,10 @@ _OF_TYPES = ("TypeVar", "TypeVarTuple", "ParamSpec", "TypeAliasType")
 
 def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> Any:
     """How to make a closure's variable, a type's variable, name or alias, or a ufunc; None for all else."""
-    if kind is CellType:
-        return _reduced_cell(obj)
+    if kind in _REDUCED:
+        return _REDUCED[kind](obj)
     if kind.__name__ == "ufunc":
         return _reduced_ufunc(obj)
-    if kind is partialmethod:
-        return reduced_partial_method(obj)
     if kind.__name__ == "ForwardRef" and kind.__module__ == "annotationlib":
         said = {"module": obj.__forward_module__, "is_class": obj.__forward_is_class__}
         return call_with, (kind, (obj.__forward_arg__,), said), (None, {"__owner__": obj.__owner__})
@@ -185,6 +184,21 @@ def _reduced_cell(cell: CellType) -> tuple[Any, ...]:
     except ValueError:  # nothing in it yet
         held = None
     return empty_cell, (), held, None, None, fill_cell
+
+
+def _reduced_counter(counter: Any) -> tuple[Any, ...] | None:
+    """An `itertools.count`, where it stands, which it does not say to pickle since 3.14; None for one that does not."""
+    from fanfold.codec.counters import stands_at
+
+    given = stands_at(counter)
+    return None if given is None else (count, given)
+
+
+_REDUCED: dict[Any, Callable[[Any], tuple[Any, ...] | None]] = {
+    CellType: _reduced_cell,
+    count: _reduced_counter,
+    partialmethod: reduced_partial_method,
+}
 
 
 def _reduced_enum(made: Any, args: Any, state: Any, fill: Any) -> tuple[Any, ...]:
