@@ -10,6 +10,7 @@ import pytest
 
 import fanfold
 from fanfold.codec import encode_json
+from fanfold.codec.handles import noted_paths
 from fanfold.codec.paths import argument_paths, code_paths
 from fanfold.source.capture import capture
 
@@ -164,3 +165,16 @@ def test_a_file_system_that_caches_another_travels_as_pickle_takes_it():
 
 def protocol_of(system) -> str:
     return system.protocol if isinstance(system.protocol, str) else system.protocol[0]
+
+
+class Unbound:
+    """As flask's `request` outside of a request: whatever it is asked, it fails."""
+
+    __module__ = "fsspec.lazy"
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("there is no request")
+
+
+def test_a_lazy_object_of_a_library_opens_nothing():
+    assert noted_paths([Unbound()], []) == []

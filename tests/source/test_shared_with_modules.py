@@ -127,3 +127,23 @@ def test_explain_tells_a_part_of_a_module_s_object_that_the_code_holds_besides(d
         """)
     lanes = {(each.lane, each.name) for each in explain(module.main).things}
     assert {("name", "RULES"), ("value", "STRICT")} <= lanes
+
+
+def test_a_list_that_a_container_of_the_module_holds_as_well_is_one(desk: Desk) -> None:
+    desk.write(
+        "lib.py",
+        """
+        NAMES = ["a"]
+        CACHE = {}
+        CACHE["names"] = NAMES
+        def put(x): NAMES.append(x)
+        """,
+    )
+    text = """
+        import lib
+        from lib import CACHE, NAMES as OURS
+        def main():
+            lib.put(7)
+            return CACHE is lib.CACHE, OURS is lib.NAMES, lib.NAMES is CACHE["names"], OURS
+    """
+    assert desk.result(text) == (True, True, True, ["a", 7])

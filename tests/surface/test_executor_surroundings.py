@@ -105,6 +105,41 @@ def test_a_library_s_own_function_that_was_replaced_is_replaced_there(executor, 
     assert executor.submit(lambda: json.dumps(1)).result() == "1"
 
 
+HELD = """
+import weakref
+class Lazy:
+    "As flask's `request` outside of a request: whatever it is asked, it fails."
+    def __getattribute__(self, name): raise RuntimeError("there is no request")
+class Settings:
+    "As Django's, before they are configured."
+    def __getattr__(self, name): raise RuntimeError("not configured")
+class Kept:
+    @property
+    def __dict__(self): raise RuntimeError("nothing to see")
+class Registry:
+    lazy = Lazy()
+gone = Kept()
+proxy = weakref.proxy(gone)
+del gone
+held = {"lazy": Lazy(), "proxy": proxy, "many": [Settings(), Kept()]}
+lazy, settings, table = Lazy(), Settings(), {"n": 4}
+def price(x): return x + table["n"]
+"""
+
+
+def test_a_module_may_hold_what_answers_no_question(executor, tmp_path, monkeypatch):
+    name = f"holds_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(HELD)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module(name)
+    assert executor.submit(module.price, 1).result() == 5
+    module.table["n"] = 9
+    assert executor.submit(lambda x: -module.price(x), 1).result() == -10
+    job = fanfold.submit(fanfold.udf(lambda x: -module.price(x)), [1], collect=False)
+    assert job.results() == [-10]
+    sys.modules.pop(name)
+
+
 def test_a_replacement_that_cannot_go_along_is_refused_by_name(executor, lib):
     with (
         mock.patch.object(lib, "price"),

@@ -42,6 +42,7 @@ _log = logging.getLogger("fanfold.executor")
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
 _UNCHANGING = frozenset({*_ATOMS, tuple, frozenset, FunctionType})
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+_WRAPPERS = (staticmethod, classmethod, property)
 #: A larger container counts as a table that a module can load again: it is known by its length.
 _LARGE = 10_000
 #: So many states of the submitting process are remembered with what they send.
@@ -164,17 +165,15 @@ class _Look:
             self._take_container(value)
         elif kind is FunctionType:
             self._take_function(value)
-        elif isinstance(value, type):
+        elif issubclass(kind, type):
             if is_of_project(value.__module__):
                 self.near.add(value.__module__)
                 self._take_all(vars(value).values())
-        else:
-            inner = getattr(value, "__func__", None) or getattr(value, "fget", None)
-            if kind in (staticmethod, classmethod, property) and inner is not None:
-                self.take(inner)
-            elif is_of_project(kind.__module__) or has_settings(value):
-                self.near.add(kind.__module__)
-                self._take_all(getattr(value, "__dict__", {}).values())
+        elif issubclass(kind, _WRAPPERS):
+            self._take_all(_wrapped_by(value))
+        elif is_of_project(kind.__module__) or has_settings(value):
+            self.near.add(kind.__module__)
+            self._take_all(_state_of(value).values())
 
     def _take_container(self, value: Any) -> None:
         self.ids.append(len(value))
@@ -192,6 +191,22 @@ class _Look:
     def _take_all(self, values: Iterable[Any]) -> None:
         for value in list(values):
             self.take(value)
+
+
+def _wrapped_by(value: Any) -> list[Any]:
+    """The function that a `staticmethod`, `classmethod` or `property` wraps; of anything else nothing is asked."""
+    if issubclass(type(value), property):
+        return [value.fget]
+    return [value.__func__] if issubclass(type(value), _WRAPPERS) else []
+
+
+def _state_of(value: Any) -> dict[str, Any]:
+    """An object's `__dict__`; empty where it has none, and for a lazy object or a dead proxy, which answer nothing."""
+    try:
+        state = object.__getattribute__(value, "__dict__")
+    except Exception:  # noqa: BLE001  the user's own property
+        return {}
+    return state if type(state) is dict else {}
 
 
 def is_of_project(name: Any) -> bool:
@@ -295,7 +310,7 @@ def _resolved(name: str, module: ModuleType, found: list[tuple[str, Any]]) -> It
 
 def _aliases(modules: Iterable[str], found: list[Change]) -> Iterator[Change]:
     """Other names of objects that are sent: one object stays one."""
-    values = {id(value) for *_, value in found if type(value) not in _UNCHANGING and not isinstance(value, type)}
+    values = {id(value) for *_, value in found if type(value) not in _UNCHANGING and not issubclass(type(value), type)}
     said = {(module, name) for module, name, _ in found}
     for module in modules:
         for name, value in list(vars(sys.modules[module]).items()):
@@ -305,8 +320,8 @@ def _aliases(modules: Iterable[str], found: list[Change]) -> Iterator[Change]:
 
 def _of_that_name(module: str, dotted: str, value: Any) -> Iterator[Any]:
     """The function within a change that its own name leads to: what is there now, and not in its file."""
-    for inner in (value, getattr(value, "__func__", None), getattr(value, "fget", None)):
-        if isinstance(inner, FunctionType) and inner.__module__ == module and has_name(value, module, dotted):
+    for inner in (value, *_wrapped_by(value)):
+        if type(inner) is FunctionType and inner.__module__ == module and has_name(value, module, dotted):
             yield inner
 
 

@@ -146,16 +146,23 @@ def _of_store(value: Any) -> Iterator[tuple[str, str]]:
 
     Zarr pickles the latter, so that no text of it is seen.
     """
-    if hasattr(value, "fs") and "fsspec.DirFileSystem" in map(place_of, type(value).__mro__):
+    if "fsspec.DirFileSystem" in map(place_of, type(value).__mro__) and hasattr(value, "fs"):
         yield from ((FOLDER, f"{system}{str(value.path).lstrip('/')}") for system in _of_fsspec(value.fs))
         return
     is_held = not str(type(value).__module__).startswith("obstore.")
-    store = getattr(value, "store", None) if is_held else value
+    store = _held_store(value) if is_held else value
     if store is None or not type(store).__module__.startswith("obstore."):
         return
     root, prefix = _root_of(store), str(getattr(store, "prefix", None) or "").lstrip("/")
     # Without a folder of its own, a store is as wide as its bucket: what is asked of it stands beside it as text.
     yield (FOLDER, f"{root}{prefix}") if prefix or (is_held and root != LOCAL) else (SYSTEM, root)
+
+
+def _held_store(value: Any) -> Any:
+    try:
+        return getattr(value, "store", None)
+    except Exception:  # noqa: BLE001 - a lazy object, which is nothing yet: flask's `request`, Django's `settings`
+        return None
 
 
 def _root_of(store: Any) -> str:

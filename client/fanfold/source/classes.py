@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from fanfold.source import pickled, refusals
 from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
+from fanfold.source.local_names import local_names, untold_names
 from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, module_name, unwrapped
+from fanfold.source.rebound import function_of
 from fanfold.source.texts import Source, UseSite, bound_names, clean, dotted, names_in, parse, read, tree_hash, tree_of
 
 if TYPE_CHECKING:
@@ -111,16 +113,21 @@ def _made_by_library(graph: Graph, made: type) -> Any:
 
 
 def _not_plain(graph: Graph, made: type, namespace: dict[str, Any]) -> Any:
-    """The node of a class that a metaclass or a decorator of a library has had a hand in."""
+    """The node of a class that a metaclass or a decorator of a library has had a hand in.
+
+    Where its statement reads variables of a function that has returned, it is made of what it is now.
+    """
     found = _statement(made, namespace)
-    if found is not None:
-        return _by_statement(graph, made, namespace, found)
+    if found is not None and (node := _by_statement(graph, made, namespace, found)) is not None:
+        return node
     if is_enum(made) or type(made).__name__ == "_TypedDictMeta":
         from fanfold.source.called_classes import describe_called
 
         return describe_called(graph, made)
     if "__dataclass_fields__" in vars(made) or type(made) is type:
         return _by_members(graph, made)
+    if type(made).__module__.partition(".")[0] == "msgspec":  # cloudpickle would make it anew without its fields
+        raise refusals.struct_of_gone_names(made)
     return pickled.describe(graph, made, "a class of which Python has not kept the statement")
 
 
@@ -355,13 +362,17 @@ def _named_tuple(graph: Graph, made: Any) -> Any:
 
 def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tuple[Source, ast.ClassDef]) -> Any:
     source, node = found
+    package = str(namespace.get("__package__") or "")
+    local = local_names(made, node, source, package)
+    given = [(expression, value) for expression, value in _given(made, node) if expression is not None]
+    without = [n for n, each in enumerate(node.decorator_list) if not _is_library_expression(each, namespace, local)]
+    left_out = [*(node.decorator_list[n] for n in without), *(expression for expression, _ in given)]
+    if untold_names(node, source, local, left_out):
+        return None
     usage = UseSite(source.path, node, made.__name__)
     number = graph.keep_node(source, node)
     graph.kept.belongs_to(source, made.__module__)
     space = _space(graph, namespace)
-    local = _local_names(made, node)
-    given = [(expression, value) for expression, value in _given(made, node) if expression is not None]
-    without = [n for n, each in enumerate(node.decorator_list) if not _is_library_expression(each, namespace, local)]
     parts: dict[str, Any] = {
         "source": number, "name": node.name, "line": node.lineno, "qualname": made.__qualname__, "space": space,
         "without": without,
@@ -374,7 +385,7 @@ def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tu
     names = names_of_statement(node, without, [expression for expression, _ in given])
     if "of" not in graph.spaces[space]:
         take_globals(graph, space, namespace, frozenset(n for n in names if namespace.get(n) is not made), usage)
-    for imported in imports_in(node, str(namespace.get("__package__") or "")):
+    for imported in imports_in(node, package):
         graph.project.require(imported, source.path)
     parts["members"] = [[name, graph.ref(value, f".{name}")] for name, value in _later(made, node)]
     parts["meaning"] = tree_hash(node, tuple(node.decorator_list[n] for n in without))
@@ -462,8 +473,8 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
     for name, value in list(vars(made).items()):
         if name in PYTHONS_OWN or (name in generated and name in bound):
             continue
-        function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
-        if isinstance(function, FunctionType):
+        function = function_of(value)
+        if function is not None:
             is_ours = not is_library(module_name(function.__globals__), function.__globals__)
             if is_ours and isinstance(locate(function), Located):
                 yield name, value
@@ -479,27 +490,6 @@ def _is_made_by_library(made: type, name: str, value: Any) -> bool:
     if is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
         return True
     return declared(made, name) is not MISSING or name in annotations_of(made)
-
-
-def _local_names(made: type, node: ast.ClassDef) -> dict[str, Any]:
-    """What the class takes from the functions around it, as far as its own functions and bases tell."""
-    if "<locals>" not in made.__qualname__:
-        return {}
-    found: dict[str, Any] = {}
-    for member in vars(made).values():
-        function = unwrapped(getattr(member, "__func__", getattr(member, "fget", member)))
-        if isinstance(function, FunctionType):
-            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-                try:
-                    if name != "__class__" and cell.cell_contents is not made:
-                        found[name] = cell.cell_contents
-                except ValueError:
-                    continue
-    named = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    for base in [*made.__mro__[1:], *vars(made).get("__orig_bases__", ())]:
-        if getattr(base, "__name__", "") in named and "<locals>" in getattr(base, "__qualname__", ""):
-            found.setdefault(base.__name__, base)
-    return found
 
 
 def _statement(made: type, namespace: dict[str, Any]) -> tuple[Source, ast.ClassDef] | None:
@@ -528,8 +518,8 @@ def _statement(made: type, namespace: dict[str, Any]) -> tuple[Source, ast.Class
 
 def _functions(made: type) -> Iterator[FunctionType]:
     for member in vars(made).values():
-        function = unwrapped(getattr(member, "__func__", getattr(member, "fget", member)))
-        if not isinstance(function, FunctionType) or function.__code__.co_filename == "<string>":
+        function = function_of(member)
+        if function is None or function.__code__.co_filename == "<string>":
             continue
         if not is_library(module_name(function.__globals__), function.__globals__):
             yield function

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from fanfold.codec.registry import is_bulk
 from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
+from fanfold.source.assigned import Given, bound_otherwise, changed_names, given_by, other_names
 from fanfold.source.classes import MISSING, declared, is_enum, makes_fields
 from fanfold.source.functions import Located, is_compiled_as_it_stands, locate
 from fanfold.source.instances import encoded
 from fanfold.source.modules import imported_object, is_library, module_name, target, udf_function, unwrapped
-from fanfold.source.rebound import is_of_before, was_bound_again, wrappers
+from fanfold.source.rebound import function_of, is_of_before, is_of_elsewhere, was_bound_again, wrappers
 from fanfold.source.removed import mangled, removed_from
 from fanfold.source.texts import (
     Definition,
@@ -101,15 +102,26 @@ def by_module(source: Source, namespace: Mapping[str, Any]) -> Iterator[Held]:
     at_once = changed_names(source.tree, at_once=True)
     for name, binders in bindings(places).items():
         value = namespace.get(name, MISSING)
-        if value is MISSING or any(isinstance(node, _ATTEMPTS) for place in binders for node in place.ancestors):
+        is_tried = any(isinstance(node, _ATTEMPTS) for place in binders for node in place.ancestors)
+        if value is MISSING or (is_tried and _is_given_by_one(name, value, binders)):
             continue
         if isinstance(binders[-1].node, Definition):
             yield from by_definition(name, binders[-1], value)
-        elif all(assigned(place.node) == name for place in binders):
+        elif all(given_by(place.node, name) for place in binders):
             held = Held(name, value, None, None, name not in at_once, source.tree, len(binders) == 1)
             # Where one or another may be executed, all of them; of those that follow each other, what stays.
-            last = binders if any(place.ancestors for place in binders) else binders[-1:]
-            yield from (held._replace(expression=place.node.value) for place in last)  # type: ignore[attr-defined]
+            for place in binders if any(place.ancestors for place in binders) else binders[-1:]:
+                expression, is_own = given_by(place.node, name)  # type: ignore[misc]
+                in_place = held.in_place and is_own and not is_tried
+                yield held._replace(expression=None if is_tried else expression, in_place=in_place)
+    for name in sorted(bound_otherwise(source) - _bindings(source).keys() & namespace.keys()):
+        yield Held(name, namespace[name], None, None, in_place=False, within=source.tree)
+
+
+def _is_given_by_one(name: str, value: Any, binders: list[Place]) -> bool:
+    """Whether one of several statements gives a name just that: which of them did may be up to where it is executed."""
+    said = [given.expression for place in binders if (given := given_by(place.node, name))]
+    return any(each is not None and differs(each, value, {}) is False for each in said)
 
 
 def _by_function(name: str, node: ast.stmt, function: FunctionType) -> Iterator[Held]:
@@ -145,28 +157,31 @@ def _by_class(name: str, place: Place, made: type) -> Iterator[Held]:
         node, member = statement.node, vars(made).get(mangled(_named(statement.node), made.__name__))
         if isinstance(node, ast.ClassDef) and isinstance(member, type):
             yield from _by_class(f"{name}.{node.name}", statement, member)
-        elif isinstance(node, Definition) and (function := _function(member)):
+        elif isinstance(node, Definition) and (function := _own_function(member)):
             yield from _by_function(f"{name}.{node.name}", node, function)
-        elif (target := assigned(node)) and bound.count(target) == 1:
-            for held in _by_assignment(name, node.value, target, place.node, made):  # type: ignore[attr-defined, arg-type]
-                yield held._replace(local=before.copy())
+        for own in bound_names(node):
+            given = given_by(node, own) if bound.count(own) == 1 else None
+            if given is not None:
+                for held in _by_assignment(name, given, own, place.node, made):  # type: ignore[arg-type]
+                    yield held._replace(local=before.copy())
         before |= {n: vars(made)[n] for n in bound_names(node) if n in vars(made)}
     if is_plain(place.node, made) or "__dataclass_fields__" in vars(made):
         known = {n for n in bound if declared(made, n) is MISSING or same(declared(made, n), vars(made).get(n))}
         yield from _set_on(name, {n: value for n, value in vars(made).items() if n not in known})
 
 
-def _by_assignment(name: str, expression: ast.expr, target: str, node: ast.ClassDef, made: type) -> Iterator[Held]:
+def _by_assignment(name: str, given: Given, target: str, node: ast.ClassDef, made: type) -> Iterator[Held]:
+    expression = given.expression
     members, plain = vars(made), is_plain(node, made)
     default = declared(made, target)
     value = members.get(mangled(target, made.__name__), MISSING) if default is MISSING else default
     # A call in such a class is a field with all its settings, of which the value is only one.
     if value is MISSING or (isinstance(expression, ast.Call) and not plain):
         return
-    if is_enum(made) and (default is MISSING or not names_in([expression])):
+    if is_enum(made) and (default is MISSING or expression is None or not names_in([expression])):
         return
     as_said = plain or default is not MISSING or makes_fields(made)
-    in_place = as_said and target not in changed_names(node, at_once=True)
+    in_place = as_said and given.is_own and target not in changed_names(node, at_once=True)
     is_made_over = not as_said or is_enum(made)
     yield Held(f"{name}.{target}", value, expression, None, in_place, node, is_made_over=is_made_over)
 
@@ -174,7 +189,7 @@ def _by_assignment(name: str, expression: ast.expr, target: str, node: ast.Class
 def _is_made_by(statements: list[Place], made: type) -> bool:
     """Whether a class is the one that a body of these statements makes, and not one of C's in its place."""
     lines = {first_line(s.node) for s in statements if isinstance(s.node, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    functions = list(filter(None, map(_function, vars(made).values())))
+    functions = list(filter(None, map(_own_function, vars(made).values())))
     own = [f for f in functions if statements and f.__code__.co_filename == statements[0].source.path]
     if functions and not own:  # all of its methods have been replaced
         return True
@@ -186,23 +201,17 @@ def is_plain(node: ast.stmt, made: type) -> bool:
     return type(made).__name__ in ("type", "ABCMeta") and not getattr(node, "decorator_list", ())
 
 
-def _function(member: Any) -> FunctionType | None:
-    """The function of a method of any kind."""
-    for inner in ("__func__", "fget"):
-        member = getattr(member, inner, None) or member
-    return member if isinstance(member, FunctionType) else None
+def _own_function(member: Any) -> FunctionType | None:
+    """The function of a method of any kind, with what wraps it."""
+    if issubclass(type(member), property):
+        member = member.fget
+    elif issubclass(type(member), (staticmethod, classmethod)):
+        member = member.__func__
+    return member if type(member) is FunctionType else None
 
 
 def _named(node: ast.stmt) -> str:
     return node.name if isinstance(node, Definition) else ""
-
-
-def assigned(node: ast.stmt) -> str | None:
-    """The one name that an assignment gives a value; None for any other statement."""
-    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
-        return None
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
 
 
 # What an expression gives now: told by evaluating it, where that can change nothing
@@ -226,7 +235,7 @@ def differs(
     if type(expression) is ast.Constant:
         return not same(expression.value, value)
     if not is_harmless(expression):
-        return None
+        return True if is_of_elsewhere(value, [expression], namespace) else None
     try:
         made = evaluated(expression, namespace, local)
     except Exception:  # noqa: BLE001 - a name that is gone, or an object of the user's that will not be read
@@ -309,11 +318,15 @@ def changes(
         if held.name in replaced or owner in replaced or mentioned.isdisjoint((attribute, owner.partition(".")[0])):
             continue
         differs = held.differs(namespace)
+        if isinstance(held.expression, ast.Name) and f"{owner}.{held.expression.id}".lstrip(".") in replaced:
+            found.after.append((held.name, held.value))  # another name of what was there before
+            continue
         # A table that a module has loaded, it can load again.
         if differs is False or (differs is None and is_bulk(type(held.value))):
             continue
-        if _holds_another(held.value, namespace) and graph.can_travel(held.value):
-            found.after.append((held.name, held.value))
+        others = [] if held.in_place else other_names(held.name, held.value, namespace)
+        if (others or _holds_another(held.value, namespace)) and graph.can_travel(held.value):
+            found.after.extend((name, held.value) for name in (held.name, *others))
             continue
         _take(graph, found, held, differs, source, attribute in directly)
     found.after.extend((name, value) for name, value in _added(graph, source, namespace) if name in mentioned)
@@ -387,7 +400,7 @@ def _take(graph: Graph, found: Changes, held: Held, differs: bool | None, source
 def has_settings(value: Any) -> bool:
     """Whether an object is one of the user's, or keeps what somebody may have set."""
     kind = type(value)
-    if isinstance(value, (type, FunctionType, ModuleType)):
+    if issubclass(kind, (type, FunctionType, ModuleType)):
         return False
     if kind in (list, dict, set, tuple):
         return True
@@ -444,9 +457,11 @@ def node_is_tried(places: list[Place]) -> bool:
 
 def _is_replaced_import(name: str, places: list[Place], value: Any, namespace: dict[str, Any]) -> bool:
     node = places[-1].node
-    if not isinstance(node, (ast.Import, ast.ImportFrom)) or node_is_tried(places):
-        return False
     package = str(namespace.get("__package__") or "")
+    if node_is_tried(places):
+        return _is_none_of(name, places, value, package)
+    if not isinstance(node, (ast.Import, ast.ImportFrom)):
+        return False
     alias = next(alias for alias in node.names if bound_name(node, alias) == name)
     now = imported_object(node, alias, package)
     if now is value or isinstance(value, FunctionType):
@@ -454,6 +469,20 @@ def _is_replaced_import(name: str, places: list[Place], value: Any, namespace: d
     if isinstance(now, ModuleType):  # of one that was only loaded anew, the name is the same
         return not (isinstance(value, ModuleType) and value.__name__ == now.__name__ and value.__spec__ is not None)
     return isinstance(node, ast.ImportFrom) and was_bound_again(*target(node, alias, package), value)
+
+
+def _is_none_of(name: str, places: list[Place], value: Any, package: str) -> bool:
+    """Whether a name is none of what several imports may have given it."""
+    found = []
+    for place in places:
+        if not isinstance(place.node, (ast.Import, ast.ImportFrom)):
+            return False
+        alias = next(alias for alias in place.node.names if bound_name(place.node, alias) == name)
+        found.append(imported_object(place.node, alias, package))
+    if isinstance(value, FunctionType):
+        of_library = is_library(module_name(value.__globals__), value.__globals__)
+        return not of_library and not any(now is value or is_of_before(value, now) for now in found)
+    return not any(now is value or type(now) is type(value) for now in found)
 
 
 def _module_of(made: type) -> str | None:
@@ -475,14 +504,20 @@ def _of_definition(name: str, places: list[Place], value: Any, namespace: dict[s
         elif not is_decorated:
             yield name, value
     elif isinstance(made, FunctionType):
-        if node_is_tried(places) and _is_of_text(made, places[0].source, namespace):
-            return
-        if not _is_as_said(made, lines, places[0].source, namespace) and not (
-            is_decorated and made.__globals__ is not namespace
-        ):
+        if _is_another(made, places, lines, namespace):
             yield name, value
     elif not is_decorated:
         yield name, value
+
+
+def _is_another(function: FunctionType, places: list[Place], lines: set[int], namespace: dict[str, Any]) -> bool:
+    """Whether a function is none that a definition makes of these. Raises where the text was edited since."""
+    if node_is_tried(places) and _is_of_text(function, places[0].source, namespace):
+        return False
+    decorators = [each for place in places for each in getattr(place.node, "decorator_list", ())]
+    if decorators and function.__globals__ is not namespace:
+        return is_of_elsewhere(function, decorators, namespace)
+    return not _is_as_said(function, lines, places[0].source, namespace)
 
 
 def _is_of_text(function: FunctionType, source: Source, namespace: dict[str, Any]) -> bool:
@@ -514,8 +549,8 @@ def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, A
     is_generated = bool(places[-1].node.decorator_list) or type(made).__name__ not in ("type", "ABCMeta")  # type: ignore[attr-defined]
     for attribute, value in list(vars(made).items()):
         own = attribute.removeprefix(f"_{made.__name__.lstrip('_')}") if attribute.startswith("_") else attribute
-        function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
-        if not isinstance(function, FunctionType):
+        function = function_of(value)
+        if function is None:
             continue
         written = function.__code__.co_filename.startswith("<")  # by `dataclass`
         if written or is_library(module_name(function.__globals__), function.__globals__):
@@ -550,46 +585,3 @@ def held_paths(modules: list[str], mentioned: AbstractSet[str]) -> list[str]:
     spread = (each for value in held for each in (value.values() if type(value) is dict else (value,)))
     found = {str(each) for each in spread if type(each).__module__.partition(".")[0] == "pathlib"}
     return [json.dumps({"$path": ["Path", path]}) for path in sorted(found)]
-
-
-# Which names a text's own code changes, beyond giving them their first value.
-
-_CHANGING = {
-    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "insert", "intersection_update",
-    "pop", "popitem", "popleft", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
-}  # fmt: skip
-
-
-@lru_cache(maxsize=2048)
-def changed_names(node: ast.Module | Definition, *, at_once: bool = False) -> frozenset[str]:
-    """Names and attributes that a module's, class's or function's code changes in place, counts up or has `global`.
-
-    `at_once`: only by what is executed with the body itself, not by the functions that it defines.
-    """
-    statements = [s for s in node.body if not (at_once and isinstance(s, Definition))]
-    return frozenset(name for statement in statements for n in ast.walk(statement) for name in _changed(n))
-
-
-def _changed(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Global):
-        yield from node.names
-    elif isinstance(node, ast.AugAssign):
-        yield from _name_changed(node.target)
-    elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, (ast.Store, ast.Del)):
-        yield from _name_changed(node.value)
-        if isinstance(node, ast.Attribute):
-            yield node.attr
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
-        yield from _name_changed(node.func.value)
-    elif isinstance(node, (ast.For, ast.AsyncFor)):
-        yield from (n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
-
-
-def _name_changed(node: ast.expr) -> Iterator[str]:
-    """`x` of `x`, and of `x[0]`; `registry` of `cls.registry`."""
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id
-    elif isinstance(node, ast.Attribute):
-        yield node.attr

@@ -35,8 +35,6 @@ Ref = Any
 
 #: Not `json.dumps`, which may be the one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
-#: What JSON has as it is.
-_LITERALS = (str, bool, type(None))
 _PLAIN_INT_BITS = 4096
 _INFINITY = float("inf")
 
@@ -110,7 +108,7 @@ class Graph:
     def ref(self, value: Any, step: str = "") -> Ref:
         """A reference to a value; `step` says where in its owner it is, for errors."""
         kind = type(value)
-        if kind in _LITERALS:
+        if kind is str or kind is bool or value is None:
             return [value]
         if kind is int and value.bit_length() <= _PLAIN_INT_BITS:
             return [value]
@@ -203,7 +201,8 @@ class Graph:
 
     def number_of(self, value: Any) -> int | None:
         """The number of a value's node, where something refers to it."""
-        ref = self._known(value) if type(value) not in _LITERALS else None
+        kind = type(value)
+        ref = None if kind is str or kind is bool or value is None else self._known(value)
         return ref if type(ref) is int else None
 
     def give_name(self, number: int, module: str, name: str) -> None:

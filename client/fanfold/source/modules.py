@@ -590,10 +590,12 @@ def is_of_library(function: FunctionType) -> bool:
 
 def is_replaced(value: Any) -> bool:
     """Whether a thing that a library's module or class holds is not of any library: somebody has put it there."""
-    if isinstance(value, FunctionType):
+    kind = type(
+        value
+    )  # not what it says of itself: a lazy object would be made for that, a mock says what it stands for
+    if issubclass(kind, FunctionType):
         return not is_of_library(value)
-    if isinstance(value, (BuiltinFunctionType, ModuleType)):
+    if issubclass(kind, (BuiltinFunctionType, ModuleType)):
         return False
-    kind = value if isinstance(value, type) else type(value)
-    where = str(kind.__module__)
+    where = str((value if issubclass(kind, type) else kind).__module__)
     return where == "unittest.mock" or (where in sys.modules and not is_library(where))

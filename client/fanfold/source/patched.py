@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from fanfold.contract.records import NamedTuple
@@ -108,7 +108,7 @@ def patched_in(module: ModuleType, names: AbstractSet[str], seen: set[str]) -> I
         if type(value) is ModuleType:
             if value.__name__ not in seen and is_library(value.__name__):
                 yield from patched_in(value, names, seen)
-        elif isinstance(value, type) and is_library(value.__module__):
+        elif issubclass(type(value), type) and is_library(value.__module__):
             if value.__flags__ & _IMMUTABLE:
                 continue
             for member in names & vars(value).keys():
@@ -119,11 +119,12 @@ def patched_in(module: ModuleType, names: AbstractSet[str], seen: set[str]) -> I
 
 
 def _is_put_there(value: Any) -> bool:
-    inner = getattr(value, "__func__", value)
-    if isinstance(inner, FunctionType):
+    # By its type: a lazy object (flask's `request`) fails whatever it is asked.
+    inner = value.__func__ if issubclass(type(value), (MethodType, staticmethod, classmethod)) else value
+    if type(inner) is FunctionType:
         # One in a namespace of its own has been made by a library.
         return inner.__globals__.get("__name__") in sys.modules and is_replaced(inner)
-    kind = inner if isinstance(inner, type) else type(inner)
+    kind = inner if issubclass(type(inner), type) else type(inner)
     home = sys.modules.get(str(kind.__module__))
     file = getattr(home, "__file__", None)
     is_of_project = kind.__module__ in ("__main__", "unittest.mock") or (

@@ -510,11 +510,12 @@ def copied(value: Any) -> Any:
 def functions_in(namespace: dict[str, Any]) -> Iterator[FunctionType]:
     """The functions that a module defines, those of its classes included."""
     for value in list(namespace.values()):
-        members = (
-            list(vars(value).values()) if type(value) is type and value.__module__ == namespace["__name__"] else []
-        )
+        own = vars(value) if issubclass(type(value), type) else {}
+        members = list(own.values()) if own.get("__module__") == namespace["__name__"] else []
         for each in (value, *members):
-            function = getattr(each, "__func__", each) if isinstance(each, (staticmethod, classmethod)) else each
+            # By its type: what stands for something that is not there (a lazy object) answers no question.
+            is_wrapped = issubclass(type(each), (staticmethod, classmethod))
+            function = each.__func__ if is_wrapped else each
             if type(function) is FunctionType and function.__globals__ is namespace:
                 yield function
 

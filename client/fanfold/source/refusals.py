@@ -46,6 +46,15 @@ def which_class(made: type, path: str, lines: list[int]) -> CaptureError:
     )
 
 
+def struct_of_gone_names(made: type) -> CaptureError:
+    """Of a class that msgspec makes of its statement alone, where the statement cannot be executed again."""
+    return CaptureError(
+        f"{made.__qualname__!r} is a struct of msgspec's that can only be made by its statement, which Python has not "
+        "kept, or which reads variables of a function that has returned; it cannot travel.",
+        next_step=f"define {made.__name__!r} at the top level of a module.",
+    )
+
+
 def too_deep(value: Any, usage: UseSite | None = None, name: str = "") -> CaptureError:
     """Of what is nested deeper than Python can recurse; the use is that which was being looked into."""
     owner = getattr(value, "__qualname__", type(value).__qualname__)

@@ -50,7 +50,8 @@ def join(graph: Graph, modules: list[Module]) -> None:
                 holders.setdefault(number, []).append((module, name))
     definitions: dict[str, dict[str, Held]] = {}
     for number, places in holders.items():
-        if (where := _by_name(places, definitions)) is not None:
+        is_part = graph.nodes[number][0] == "at"  # of a container that travels with it: the file's own is another one
+        if not is_part and (where := _by_name(places, definitions)) is not None:
             graph.give_name(number, *where)
             continue
         for module, name in places:
@@ -76,10 +77,19 @@ def _by_name(places: list[tuple[Module, str]], definitions: dict[str, dict[str, 
             continue
         if module.name not in definitions:
             definitions[module.name] = dict(_defined(module.source, namespace))
-        held = definitions[module.name].get(name)
+        held = _given_first(definitions[module.name], name)
         if held and (name in module.given or (held.is_sole and held.differs(namespace) is False)):
             return module.name, name
     return None
+
+
+def _given_first(definitions: dict[str, Held], name: str) -> Held | None:
+    """What gives a name its value, or the name that it is another of: `also = table` is what `table` is."""
+    held, seen = definitions.get(name), {name}
+    while held and isinstance(held.expression, ast.Name) and held.expression.id not in seen:
+        seen.add(held.expression.id)
+        held = definitions.get(held.expression.id, held)
+    return held
 
 
 def _is_made_by(source: Source, name: str) -> bool:

@@ -17,7 +17,8 @@ from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
 from fanfold.source.functions import Located, is_typed, locate, space_of, take_globals
 from fanfold.source.libraries.mapped_tables import tables_of, version
-from fanfold.source.modules import has_name, imports_in, is_library, is_of_library, unwrapped
+from fanfold.source.modules import has_name, imports_in, is_library, is_of_library
+from fanfold.source.rebound import function_of
 from fanfold.source.texts import (
     Source,
     UseSite,
@@ -404,8 +405,8 @@ def _members(graph: Graph, layout: Layout, made: type, number: int, space: int) 
         return
     usage = UseSite(entry.source.path, entry.node, made.__name__)
     for name, value in list(vars(made).items()):
-        function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
-        if isinstance(function, FunctionType):
+        function = function_of(value)
+        if function is not None:
             if _is_by_statement(function, entry):
                 if function is value and not graph.knows(value):
                     graph.remember(value, graph.number(["held", number, space, [[made.__name__], name]]))
