@@ -122,7 +122,7 @@ def _codes(code: CodeType | None) -> Iterator[CodeType]:
 
 def _is_of(code: CodeType, node: Any) -> bool:
     first = min([each.lineno for each in node.decorator_list], default=node.lineno)
-    return code.co_name == node.name and code.co_firstlineno == first
+    return bool(code.co_name == node.name and code.co_firstlineno == first)
 
 
 def _imported(around: Any, name: str, package: str) -> Any:
