@@ -590,9 +590,7 @@ def is_of_library(function: FunctionType) -> bool:
 
 def is_replaced(value: Any) -> bool:
     """Whether a thing that a library's module or class holds is not of any library: somebody has put it there."""
-    kind = type(
-        value
-    )  # not what it says of itself: a lazy object would be made for that, a mock says what it stands for
+    kind = type(value)  # not what it says of itself, as a mock and a lazy object do
     if issubclass(kind, FunctionType):
         return not is_of_library(value)
     if issubclass(kind, (BuiltinFunctionType, ModuleType)):
