@@ -150,11 +150,16 @@ def test_an_import_within_the_function_and_a_module_of_the_project_have_it_too(d
 
 def test_libraries_as_they_are_bring_nothing(desk) -> None:
     module = desk.module("""
-        import logging, math, os, string, time
-        import numpy as np
+        import functools, logging, math, os, string, time
+        import numpy as np, pyarrow as pa
+        @functools.total_ordering
+        class Ordered:
+            def __lt__(self, other): return True
+            def __eq__(self, other): return False
         def main(x):
             import json, socket
-            return (os.path.join(os.sep, "a"), math.pi, string.digits, logging.INFO, time.time(), np.pi, np.nan,
+            return (Ordered, functools._gt_from_lt, pa.array, pa.RecordBatch.from_arrays, pa.lib.Table,
+                os.path.join(os.sep, "a"), math.pi, string.digits, logging.INFO, time.time(), np.pi, np.nan,
                 np.float64(x), json.loads("1"), socket.AF_INET, np.abs(x), os.linesep, hasattr(np, "float_"))
     """)
     assert '"after"' not in capture(module.main).graph

@@ -593,7 +593,7 @@ def is_replaced(value: Any) -> bool:
     kind = type(value)  # not what it says of itself, as a mock and a lazy object do
     if issubclass(kind, FunctionType):
         return not is_of_library(value)
-    if issubclass(kind, (BuiltinFunctionType, ModuleType)):
-        return False
     where = str((value if issubclass(kind, type) else kind).__module__)
+    if issubclass(kind, (BuiltinFunctionType, ModuleType)) or where.startswith("_cython_"):  # in no file
+        return False
     return where == "unittest.mock" or (where in sys.modules and not is_library(where))

@@ -153,7 +153,11 @@ def _is_another(module: ModuleType, name: str, value: Any) -> bool:
         return first is not _MISSING and getattr(first, "__name__", None) != getattr(value, "__name__", None)
     node = surely_bound(source).get(name)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return not node.decorator_list
+        # `functools` itself gives functions of its own other names.
+        is_its_own = (
+            type(value) is FunctionType and value.__globals__ is vars(module) and value.__code__.co_name == name
+        )
+        return not (node.decorator_list or is_its_own)
     if isinstance(node, ast.ImportFrom):
         package = str(module.__package__ or "")
         alias = next((each for each in node.names if (each.asname or each.name) == name), None)
