@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import webbrowser
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from fanfold.engines.local.engine import refuse_frozen
 from fanfold.errors import ConfigurationError
 from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT
+from fanfold.workbench.asked_process import AskedProcess
 from fanfold.workbench.auth import Auth, Pass, cookie_secret
 from fanfold.workbench.editor.drafts import Drafts, add_draft_routes
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
+from fanfold.workbench.editor.offered import OfferedReader
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.interpreter import give_memory_back, many_objects_came, prepare_interpreter, warm_up
 from fanfold.workbench.job.chart_panel import add_chart_routes
@@ -70,12 +72,14 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     admission = Pass(bound, cookie_secret(home))
     followed_jobs = FollowedJobs(engine)
     table = JobsTable(engine)
-    add_pages(folder, engine, followed_jobs, table, remembered)
+    offered = OfferedReader()
+    add_pages(folder, engine, followed_jobs, table, (remembered, offered))
     add_draft_routes(Drafts(home))
     serve_on(listening)
     app.add_middleware(Auth, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, table, show=show))
-    app.on_startup(lambda: _keep(_give_memory_back(followed_jobs, table)))
+    processes = followed_jobs.results, table.process, offered.process
+    app.on_startup(lambda: _keep(_give_memory_back(followed_jobs, processes)))
     ui.run(
         host=_HOST,
         port=bound,
@@ -94,13 +98,13 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     )
 
 
-async def _give_memory_back(followed_jobs: FollowedJobs, table: JobsTable) -> None:
+async def _give_memory_back(followed_jobs: FollowedJobs, processes: Iterable[AskedProcess]) -> None:
     """Let go of jobs that nobody looks at, and of the memory that they took: to look through it takes milliseconds."""
     own, least_bytes = psutil.Process(), 0
     while True:
         await asyncio.sleep(_TIDY_S)
         released = await asyncio.to_thread(followed_jobs.forget_idle)
-        for process in (followed_jobs.results, table.process):
+        for process in processes:
             await asyncio.to_thread(process.end_if_idle)
         whole = released or many_objects_came()
         if whole or own.memory_info().rss > least_bytes + _GROWN_BYTES:
@@ -201,7 +205,11 @@ def serve_on(listening: socket.socket) -> None:
 
 
 def add_pages(
-    folder: Path, engine: str | None, followed_jobs: FollowedJobs, table: JobsTable, remembered: Remembered
+    folder: Path,
+    engine: str | None,
+    followed_jobs: FollowedJobs,
+    table: JobsTable,
+    of_editors: tuple[Remembered, OfferedReader],
 ) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
@@ -217,7 +225,7 @@ def add_pages(
     @ui.page("/workbench", title="Workbench · Fanfold")
     async def workbench(request: Request) -> None:
         with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
-            await show_editor(Shared(folder, name, followed_jobs, uploads, remembered), request.query_params)
+            await show_editor(Shared(folder, name, followed_jobs, uploads, *of_editors), request.query_params)
 
 
 def add_page_of_nothing(name: str) -> None:

@@ -17,10 +17,11 @@ from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import FailedJob, FixBar
 from fanfold.workbench.editor.form import INPUTS_PATH, EditorForm, ask
+from fanfold.workbench.editor.offered import OfferedReader, OfferedText
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
-from fanfold.workbench.editor.udf_source import UdfFile, difference, digest, error_line, files_in, new_file, offered_in
+from fanfold.workbench.editor.udf_source import UdfFile, difference, digest, error_line, files_in, new_file
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
 from fanfold.workbench.remembered import Remembered
@@ -43,6 +44,7 @@ class Shared(NamedTuple):
     followed_jobs: FollowedJobs
     uploads: Uploads
     remembered: Remembered
+    offered: OfferedReader
 
 
 async def show_editor(shared: Shared, query: Mapping[str, str]) -> None:
@@ -110,6 +112,7 @@ class _EditorPage:
                 'aria-label="What it gives"'
             ) as self._outcome:
                 self._build_outcome()
+        self._offered = OfferedText(shared.offered, self._shown_text, self._form.offer)
         self._dialogs = element("div")
         actions = Actions(again=partial(self._run, cache=False), go_to=self._go_to_raising)
         self._editor_run = EditorRun(shared.followed_jobs, self._output, actions)
@@ -219,7 +222,7 @@ class _EditorPage:
         self._form.begin_anew(draft.get("form") or {}, draft.get("nulls") or [], udf)
         self._editor.set_value(file.text)
         self._restore(file, draft)
-        await self._tried(self._read)
+        await self._tried(self._offered.read)
         self._show_address()
         await asyncio.to_thread(self._shared.remembered.put, "file", self._key())
         for other, entry in self._entries.items():
@@ -256,14 +259,11 @@ class _EditorPage:
             names = (self._file.name, udf.name if udf is not None else "", job.id if job else "")
             script("editor.address", *names, self._editor_run.job_id)
 
-    def _text_changed(self) -> None:
+    async def _text_changed(self) -> None:
         self._show_unsaved()
-        try:
-            self._read_now()
-        except FanfoldError as error:  # while it is typed, that is so most of the time: the form stays as it is
-            self._mark_mistake(error.message)
-        else:
-            self._mark_mistake("")
+        words = await self._offered.follow()
+        if words is not None:  # while it is typed, it is no Python most of the time: the form stays as it is
+            self._mark_mistake(words)
 
     def _mark_mistake(self, words: str) -> None:
         """Say where the text is not Python, quietly, and underline that line."""
@@ -279,13 +279,8 @@ class _EditorPage:
         unsaved = self._file is not None and self._editor.value != self._file.text
         show(self._unsaved, shown=unsaved)
 
-    async def _read(self) -> None:
-        """Have the form be that of the text. Raises `InputError` where it is not Python."""
-        self._read_now()
-
-    def _read_now(self) -> None:
-        if self._file is not None:
-            self._form.offer(offered_in(self._editor.value, self._file.name))
+    def _shown_text(self) -> tuple[str, str] | None:
+        return None if self._file is None else (self._editor.value, self._file.name)
 
     async def _look_at_disk(self) -> None:
         """Show what another program has written into the file, or ask where there is own text as well."""
@@ -433,7 +428,7 @@ class _EditorPage:
         """Save what was typed, and read it anew; whether there is a UDF to run then."""
         if not await self._save():
             return False
-        return await self._tried(self._read) and self._form.udf is not None
+        return await self._tried(self._offered.read) and self._form.udf is not None
 
     def _forget(self) -> None:
         """What there was of another UDF is not shown beside this one."""
