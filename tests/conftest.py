@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -65,7 +66,8 @@ def home(tmp_path_factory, monkeypatch):
     settings.reset()
     _close_engines()
     for process in _processes_of(folder):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
+            process.kill()
     shutil.rmtree(folder, ignore_errors=True)  # results of many megabytes: pytest would keep those of three sessions
 
 

@@ -257,7 +257,8 @@ class _EditorPage:
         if self._file is not None:
             udf, job = self._form.udf, self._fix.job
             names = (self._file.name, udf.name if udf is not None else "", job.id if job else "")
-            script("editor.address", *names, self._editor_run.job_id)
+            with self._outcome:  # the button that began it may have gone with the run before
+                script("editor.address", *names, self._editor_run.job_id)
 
     async def _text_changed(self) -> None:
         self._show_unsaved()
@@ -562,7 +563,7 @@ class _EditorPage:
             set_text(self._doing, f"{'Planning' if act == 'plan' else 'Starting'} {udf.name} …")
             for one in (self._outcome, self._busy):
                 show(one, shown=True)
-            with self._outcome:  # the button that began it may have gone with the run before
+            with self._outcome:  # which stays, whatever has begun it
                 script("editor.showOutcome")
             answers.append(await self._process.carry_out(order))
 
