@@ -165,6 +165,26 @@ def test_libraries_as_they_are_bring_nothing(desk) -> None:
     assert '"after"' not in capture(module.main).graph
 
 
+def test_a_part_of_a_package_that_nobody_has_loaded_yet_is_not_looked_for_in_its_text(desk, monkeypatch) -> None:
+    """numpy loads `np.random` as it is asked for; to read its text for that would take longer than the capture."""
+    lazy = "# parts\ndef __getattr__(name):\n    import importlib\n    return importlib.import_module(f'lazy.{name}')\n"
+    desk.write("../site-packages/lazy/__init__.py", lazy)
+    desk.write("../site-packages/lazy/parts.py", "X = 3\n")
+    module = desk.module("""
+        import lazy
+        def main(): return lazy.parts.X
+    """)
+
+    def read(module):
+        raise AssertionError(f"the text of {module} is read")
+
+    monkeypatch.setattr("fanfold.source.patched._source", read)
+    bundle = capture(module.main)
+    assert '"after"' not in bundle.graph
+    assert "lazy.parts" not in sys.modules
+    assert module.main() == 3
+
+
 def test_a_module_that_cannot_be_imported_and_one_that_a_program_has_made(desk, monkeypatch) -> None:
     made = ModuleType("made_by_hand")
     made.x = 5  # type: ignore[attr-defined]

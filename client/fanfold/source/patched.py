@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -278,11 +279,17 @@ def _gave(home: ModuleType, owner: Any, attribute: str) -> bool:
         return bool(re.search(rf"(?m)^\s+(?:async )?(?:def )?{name}\s*[(:=]", text)) and _gave_class(
             home, owner, attribute
         )
-    if f"{home.__name__}.{attribute}" in sys.modules or not re.search(rf"\b{name}\b|import \*", text):
+    if not re.search(rf"\b{name}\b|import \*", text) or _is_submodule(home, attribute):
         return False
     source = _source(home)
     known = given_by(source, vars(home)) if source else {}
     return attribute in known or any(attribute in vars(each) for each in _starred(source, home))
+
+
+def _is_submodule(home: ModuleType, attribute: str) -> bool:
+    """Whether a package has a module of that name, which may not be loaded yet, as `np.random`."""
+    name = f"{home.__name__}.{attribute}"
+    return name in sys.modules or PathFinder.find_spec(name, getattr(home, "__path__", [])) is not None
 
 
 def _gave_class(home: ModuleType, owner: type, attribute: str) -> bool:
