@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import lru_cache
 
 from fanfold.contract.layout import DEFAULT_CACHE_MAX_AGE_S
 from fanfold.core.models import sha256
@@ -144,9 +142,9 @@ def package_of(module: str) -> str:
 
 def not_brought(modules: Iterable[str], packages: Iterable[str]) -> list[str]:
     """The top-level modules that none of these packages brings along, as far as is known from this machine."""
-    there = {_normal(name) for name in packages}
+    there = {normal_name(name) for name in packages}
     foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
-    missing = [name for name in foreign if not {_normal(name), _ALSO_KNOWN_AS.get(name)} & there]
+    missing = [name for name in foreign if not {normal_name(name), _ALSO_KNOWN_AS.get(name)} & there]
     return [name for name in missing if there.isdisjoint(_installed_by(name))]
 
 
@@ -175,32 +173,11 @@ def _version(package: str) -> str:
 
 
 def _installed_by(module: str) -> frozenset[str]:
-    """The packages that bring a top-level module along on this machine."""
-    return _packages(tuple((folder, _changed_at(folder)) for folder in sys.path)).get(module, frozenset())
+    from fanfold.core.distributions import installed_by
+
+    return installed_by(module)
 
 
-@lru_cache(maxsize=1)
-def _packages(_folders: tuple[tuple[str, int], ...]) -> dict[str, frozenset[str]]:
-    """Which packages bring each top-level module along; reads all that are installed, a millisecond each."""
-    from importlib.metadata import distributions
-
-    found: dict[str, frozenset[str]] = {}
-    for package in distributions():
-        modules = set((package.read_text("top_level.txt") or "").split())
-        if not modules:  # few tools write that file any more, and Python 3.10 goes by nothing else
-            files = (file for file in package.files or () if file.suffix in (".py", ".so"))
-            modules = {file.parts[0].partition(".")[0] for file in files}
-        for module in modules:
-            found[module] = found.get(module, frozenset()) | {_normal(package.metadata["Name"] or "")}
-    return found
-
-
-def _changed_at(folder: str) -> int:
-    try:
-        return os.stat(folder).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """A package's name as all ways of writing it come out."""
     return re.sub(r"[-_.]+", "-", name).lower()

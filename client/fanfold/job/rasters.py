@@ -239,9 +239,6 @@ def _of_xarray(value: Any) -> Raster | None:
         fills += [_fill_of(one)] * (len(layers) - len(fills))
         labels = [str(label) for label in one.coords[others[0]].values] if others and others[0] in one.coords else []
         names += [" ".join(filter(None, (name, label))) for label in labels or [""]]
-    fills = [
-        _fill_of(one) for one in drawn.values() for _ in range(one.size // (one.sizes[dims[0]] * one.sizes[dims[1]]))
-    ]
     array = layers[0][None] if len(layers) == 1 else np.stack(one_nodata(layers, fills))
     facts = {"crs": _crs_of_xarray(value, dims), "nodata": fills[0]}
     facts["transform"] = Affine(col_step, 0, left - col_step / 2, 0, row_step, top - row_step / 2)

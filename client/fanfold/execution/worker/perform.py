@@ -309,8 +309,8 @@ class SpareFiles:
 spare_files = SpareFiles()
 
 
-def perform(job: JobContext, arguments: str, result_file: Callable[[], str], tidy: Callable[[], None]) -> CallResult:
-    """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file()`.
+def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
+    """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file`.
 
     Whatever the user's code raises, `sys.exit` included, is a result.
     """
@@ -326,10 +326,7 @@ def perform(job: JobContext, arguments: str, result_file: Callable[[], str], tid
         encoded = encode(value, serializer=job.serializer, as_file=True)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return failed(error)
-    marks = None if job.path_rules is None else _marks(job.path_rules, job, encoded, before)
-    if len(encoded.data) <= INLINE_RESULT_BYTES:
-        return _small(encoded, marks)
-    return _large(encoded, result_file(), marks)
+    return _kept(encoded, result_file, _marks(job, encoded, before))
 
 
 def failed(error: BaseException) -> CallResult:
@@ -363,8 +360,11 @@ def _stamps_before(job: JobContext, arguments: str) -> Any:
     return stamps_before(job, arguments)
 
 
-def _marks(rules: list[Any], job: JobContext, encoded: Encoded, before: Any) -> dict[str, str] | None:
+def _marks(job: JobContext, encoded: Encoded, before: Any) -> dict[str, str] | None:
     """What the files were that the run was given and has returned; None of a run that names none, as most do."""
+    rules = job.path_rules
+    if rules is None:
+        return None
     if not (rules[1] or before or _names_paths(encoded)):
         return None
     from fanfold.execution.worker.marks import marks_of
@@ -377,13 +377,10 @@ def _names_paths(encoded: Encoded) -> bool:
     return type(encoded.data) is bytes and _RESULT_TAG in encoded.data
 
 
-def _small(encoded: Encoded, marks: dict[str, str] | None) -> CallResult:
+def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> CallResult:
     codec, data = encoded
-    return CallResult(Packed(codec, len(data), sha256(data).digest(), None, marks), None, data)
-
-
-def _large(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> CallResult:
-    codec, data = encoded
+    if len(data) <= INLINE_RESULT_BYTES:
+        return CallResult(Packed(codec, len(data), sha256(data).digest(), None, marks), body=data)
     try:
         if check_room is not None:
             check_room(len(data))

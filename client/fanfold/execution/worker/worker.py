@@ -193,18 +193,14 @@ class Worker:
                 os._exit(channel.EXIT_PIPES_CLOSED)
 
     def _perform(self, called: Called, job: JobContext) -> Finished:
+        result_file = f"{self._folder}/{called.number}.result"
         arguments = called.arguments.decode()
-        result_file, tidy = self._result_file, self._sandbox.tidy
+        tidy = self._sandbox.tidy
         if job.serializer == _CARRIED:  # an executor's own: no bundle, everything comes with the call
             from fanfold.execution.worker import carried
 
-            return self._sandbox.hold(called, job, lambda: carried.perform(arguments, result_file(), tidy))
+            return self._sandbox.hold(called, job, lambda: carried.perform(arguments, result_file, tidy))
         return self._sandbox.hold(called, job, lambda: perform(job, arguments, result_file, tidy))
-
-    def _result_file(self) -> str:
-        """Where the result of the call under way goes that is not small."""
-        assert self.now is not None
-        return f"{self._folder}/{self.now[0].number}.result"
 
     def _job(self, number: int) -> JobContext:
         job = self._jobs.get(number)
