@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 import fanfold
+from fanfold.core.models import Event, EventKind, RunError, RunStatus
+from fanfold.engines.local.engine import LocalEngine
 from fanfold.errors import InputError
+from fanfold.job import Job
+from tests.workbench.samples import Store
 
 
 class Page(HTMLParser):
@@ -93,11 +99,50 @@ def test_the_command_writes_it_too(job, tmp_path):
 
 
 @pytest.fixture
-def store_of_many(tmp_path, monkeypatch):
-    from fanfold.engines.local.engine import LocalEngine
-    from fanfold.job import Job
-    from tests.workbench.samples import Store
+def store(tmp_path):
+    return Store(tmp_path / "home")
 
+
+@pytest.fixture
+def store_of_many(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     header = Store(tmp_path / "home").finished(5_000, failing=200)
     return Job(header, LocalEngine(tmp_path / "home"))
+
+
+STEERING = "half \ud800, \u202eturned, \x1b[31mred\x1b[0m, \x00, \x85, <b>bold</b>"
+
+
+def test_what_steers_or_is_no_unicode_is_written_out_and_no_line_is_longer_than_anybody_reads(store, tmp_path):
+    header = store.finished(4, failing=4)
+    store.says(header, 3, "10%\r20%\rdone\n" + "x" * 1_000_000 + f"\n{STEERING}\n")
+    error = RunError(STEERING, STEERING, f"Traceback (most recent call last):\n{STEERING}{'y' * 1_000_000}\n")
+    store.log.append([Event.new(header.id, 2, 1, EventKind.FINISHED, status=RunStatus.FAILED, error=error)])
+    job = Job(header, store.engine)
+
+    report = job.report(tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert len(report) < 60_000
+    assert "1,000,000 characters in this line" in report
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]", report)
+    assert "b" not in Page(report).tags
+    assert r"half \ud800, \u202eturned" in report
+    assert re.search(r">done\n", report)
+    assert "20%" not in report
+    for shown in (job._repr_html_(), job.summary()._repr_html_()):  # in a notebook as well
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]", shown)
+
+
+def test_a_report_that_finds_no_room_leaves_the_one_before(job, tmp_path, monkeypatch):
+    path = job.report(tmp_path / "report.html")
+    before = path.read_bytes()
+
+    def full(self, data):
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        job.report(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir() if one.suffix == ".html"] == ["report.html"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from fanfold.errors import printable
+
 
 class Dollars(float):
     """An amount in US dollars that prints as one."""
@@ -76,3 +78,12 @@ def _two_digits(value: float) -> str:
 def counted(count: int, noun: str) -> str:
     """So many of something: 1 run, 2,000 runs."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def as_html(text: str) -> str:
+    """Text of others for a page: no markup, and what steers a terminal or turns the text around it written out."""
+    from html import escape
+
+    if not text.isprintable():  # half of a surrogate pair is no Unicode, and nothing that sends a page takes it
+        text = printable(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    return escape(text)

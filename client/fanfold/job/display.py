@@ -38,15 +38,14 @@ def html(state: JobState, contents: Contents | None, *, stale: str = "") -> str:
 
     `stale` says why it is not up to date.
     """
-    from html import escape
-
+    from fanfold.core.formatting import as_html
     from fanfold.job.summary import summarise
 
     told = summarise(state)
-    title = f"<b>{escape(told.name)}</b> <code>{escape(told.job_id)}</code> {told.status}"
+    title = f"<b>{as_html(told.name)}</b> <code>{as_html(told.job_id)}</code> {told.status}"
     below = _first_error(state, contents) if contents is not None else ""
     if stale:
-        below = f"<div>{escape(stale)}</div>"
+        below = f"<div>{as_html(stale)}</div>"
     return f"<div>{title}{_bar(state)}{told.table()}{below}</div>"
 
 
@@ -82,13 +81,13 @@ def _bar(state: JobState) -> str:
 
 
 def _first_error(state: JobState, contents: Contents) -> str:
-    from html import escape
+    from fanfold.core.formatting import as_html
 
     first = next(state.indexes(*BAD), None)
     if first is None:
         return ""
     told = failure_of(state, contents, first)
-    return f"<details><summary>first error</summary><pre>{escape(str(told))}</pre></details>"
+    return f"<details><summary>first error</summary><pre>{as_html(str(told))}</pre></details>"
 
 
 # A job in a notebook's output, which brings itself up to date in place until the job has ended.

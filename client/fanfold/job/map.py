@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.formatting import as_html
 from fanfold.errors import CodecError, InputError
 from fanfold.job.layers import of_features
 from fanfold.job.mosaic import ended_runs, rasters_of_runs
@@ -131,7 +131,7 @@ def map_of_shapes(frame: Any) -> JobMap:
 def _drawn(box: tuple[float, float, float, float], parts: list[str], words: str) -> JobMap:
     view = " ".join(f"{value:.1f}" for value in box)
     picture = f'<svg viewBox="{view}" role="img" aria-label="Map of the results" style="max-height:32em;width:100%">'
-    return JobMap(f"<figure>{picture}{''.join(parts)}</svg><figcaption>{escape(words)}</figcaption></figure>", words)
+    return JobMap(f"<figure>{picture}{''.join(parts)}</svg><figcaption>{as_html(words)}</figcaption></figure>", words)
 
 
 # Pictures of rasters.

@@ -7,14 +7,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
-from fanfold.core.formatting import duration
+from fanfold.core.formatting import as_html, duration
 from fanfold.core.options import check_flags
 from fanfold.errors import MissingPackage
 from fanfold.job.post_mortem import Mask
@@ -93,10 +92,10 @@ class Profile:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:{align}'>{escape(text)}</td>" for text, align in cells) + "</tr>"
+            "<tr>" + "".join(f"<td style='text-align:{align}'>{as_html(text)}</td>" for text, align in cells) + "</tr>"
             for cells in map(_aligned, map(self._row, self.lines[:_SHOWN]))
         )
-        return f"<p>{escape(self._title)}</p><table>{rows}</table>"
+        return f"<p>{as_html(self._title)}</p><table>{rows}</table>"
 
 
 def _aligned(row: list[str]) -> list[tuple[str, str]]:

@@ -6,12 +6,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from html import escape
 from pathlib import Path
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import counted, duration
+from fanfold.core.formatting import as_html, counted, duration
 from fanfold.core.models import BAD, RunStatus
 from fanfold.core.shown import short
 from fanfold.errors import FanfoldError, InputError
@@ -20,11 +19,14 @@ from fanfold.job.causes import Cause, causes_of, input_line, is_file
 from fanfold.job.chart_data import Spans, Timeline
 from fanfold.job.job import Job
 from fanfold.job.logs import LogReader
+from fanfold.job.plain_text import plain
 from fanfold.job.written import write_page
 
 #: Runs that have a row, causes that are told, and lines that are shown of what a failed run printed.
 _MOST_RUNS, _MOST_CAUSES, _LOG_LINES = 2_000, 50, 40
 _NAMED_RUNS, _VARIANTS = 20, 5
+#: Characters of a line that are shown.
+_WIDEST = 2_000
 _WIDTH, _HEIGHT, _LINE = 1000, 220, 10
 
 
@@ -69,18 +71,22 @@ def _printed(job: Job, runs: set[int]) -> dict[int, list[str]]:
     pieces: dict[int, deque[str]] = {run: deque(maxlen=_LOG_LINES) for run in runs}
     for event in LogReader(job.contents, runs).news() if runs else ():
         pieces[event.index].append(str(event.data.get("text", "")))
-    return {run: "".join(found).splitlines()[-_LOG_LINES:] for run, found in pieces.items() if found}
+    return {run: _last_lines("".join(found)) for run, found in pieces.items() if found}
+
+
+def _last_lines(printed: str) -> list[str]:
+    return [plain(line) for line in printed.replace("\r\n", "\n").removesuffix("\n").split("\n")[-_LOG_LINES:]]
 
 
 def _page(report: _Report) -> Iterator[str]:
     job, state = report.job, report.state
-    title = f"{escape(job.name)} · {state.status.value}"
+    title = f"{as_html(job.name)} · {state.status.value}"
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     yield f"<title>{title} · Fanfold</title><style>{_STYLE}</style></head><body><header>"
-    yield f'<h1>{escape(job.name)} <span class="status {state.status.value}">{state.status.value}</span></h1>'
-    yield f"<p>job <code>{escape(job.id)}</code>, as of {_clock(time.time())}</p>"
+    yield f'<h1>{as_html(job.name)} <span class="status {state.status.value}">{state.status.value}</span></h1>'
+    yield f"<p>job <code>{as_html(job.id)}</code>, as of {_clock(time.time())}</p>"
     parts = [("how", "How it stands"), ("causes", "Failures"), ("times", "Times"), ("runs", "Runs")]
     parts += [("code", "Code"), ("history", "History")]
     shown = [(name, label) for name, label in parts if report.causes or name != "causes"]
@@ -89,7 +95,7 @@ def _page(report: _Report) -> Iterator[str]:
     for part in (_how_it_stands, _failures, _times, _runs, _code, _history):
         yield from part(report)
     again = f'fanfold.get_job("{job.id}")'
-    yield f"</main><footer><p>Where this was made: <code>{escape(again)}</code></p></footer></body></html>"
+    yield f"</main><footer><p>Where this was made: <code>{as_html(again)}</code></p></footer></body></html>"
 
 
 # How it stands.
@@ -104,7 +110,7 @@ def _how_it_stands(report: _Report) -> Iterator[str]:
     ]
     yield '<section id="how"><h2>How it stands</h2>'
     yield from _bar(report.state)
-    cells = "".join(f'<tr><th scope="row">{escape(label)}</th><td>{escape(words)}</td></tr>' for label, words in rows)
+    cells = "".join(f'<tr><th scope="row">{as_html(label)}</th><td>{as_html(words)}</td></tr>' for label, words in rows)
     yield f"<table><tbody>{cells}</tbody></table></section>"
 
 
@@ -129,12 +135,12 @@ def _failures(report: _Report) -> Iterator[str]:
         return
     yield '<section id="causes"><h2>Failures</h2>'
     for number, cause in enumerate(report.causes, start=1):
-        yield f'<article id="cause-{number}"><h3>{escape(cause.title)}</h3>'
-        yield f'<p class="message">{escape(cause.message[:2000])}</p>'
+        yield f'<article id="cause-{number}"><h3>{as_html(cause.title)}</h3>'
+        yield f'<p class="message">{as_html(cause.message[:2000])}</p>'
         if cause.key.line is not None and _place_of(report, cause) is not None:
             yield f'<p><a href="#{_anchor(report, cause)}">the line in the code</a></p>'
         if len(cause.variants) > 1:
-            some = [f"{count:,} × {escape(message[:300])}" for message, count in cause.variants[:_VARIANTS]]
+            some = [f"{count:,} × {as_html(message[:300])}" for message, count in cause.variants[:_VARIANTS]]
             left = len(cause.variants) - len(some)
             yield f'<ul class="messages"><li>{"</li><li>".join(some)}</li></ul>'
             yield f"<p>and {left:,} more messages</p>" if left else ""
@@ -150,7 +156,7 @@ def _failures(report: _Report) -> Iterator[str]:
 
 def _inputs_of(report: _Report, cause: Cause) -> Iterator[str]:
     named = cause.runs[:_NAMED_RUNS]
-    rows = [f"<li>{_run_link(report, run)}: {escape(input_line(report.job.contents, run))}</li>" for run in named]
+    rows = [f"<li>{_run_link(report, run)}: {as_html(input_line(report.job.contents, run))}</li>" for run in named]
     left = len(cause.runs) - len(named)
     yield f'<ul class="inputs">{"".join(rows)}</ul>' + (f"<p>and {left:,} more runs</p>" if left else "")
 
@@ -239,7 +245,7 @@ def _longest(report: _Report, every: Spans) -> Iterator[str]:
     longest = every.chosen((every.starts_s - every.ends_s).argsort(kind="stable")[:10])
     rows = (
         f"<tr><td>{_run_link(report, span.index)}</td><td>{duration(span.end_s - span.start_s)}</td>"
-        f"<td>{escape(input_line(report.job.contents, span.index))}</td></tr>"
+        f"<td>{as_html(input_line(report.job.contents, span.index))}</td></tr>"
         for span in longest.each()
     )
     yield "<h3>The longest runs</h3>" + _table(("run", "time", "input"), rows, "The longest runs")
@@ -266,9 +272,9 @@ def _run_row(report: _Report, run: int, causes: dict[int, int]) -> str:
     words = status.value.replace("_", " ")
     said = f'<a href="#cause-{causes[run]}">{words}</a>' if run in causes else words
     return (
-        f'<tr id="run-{run}"><td class="number">{run}</td><td>{escape(input_line(report.job.contents, run))}</td>'
+        f'<tr id="run-{run}"><td class="number">{run}</td><td>{as_html(input_line(report.job.contents, run))}</td>'
         f'<td class="{status.value}">{said}</td><td class="number">{took}</td><td class="number">{memory}</td>'
-        f'<td class="number">{state.attempt_of(run) + 1}</td><td>{escape(_result(report, run, status))}</td></tr>'
+        f'<td class="number">{state.attempt_of(run) + 1}</td><td>{as_html(_result(report, run, status))}</td></tr>'
     )
 
 
@@ -290,20 +296,20 @@ def _result(report: _Report, run: int, status: RunStatus) -> str:
 def _code(report: _Report) -> Iterator[str]:
     marked = {_anchor(report, cause) for cause in report.causes}
     hashes = ", ".join(f"{count:,} × {code[:16]}" for code, count in report.state.code_hashes().items())
-    yield f'<section id="code"><h2>Code</h2><p>code hash <code>{escape(hashes)}</code></p>'
+    yield f'<section id="code"><h2>Code</h2><p>code hash <code>{as_html(hashes)}</code></p>'
     for number, (path, text) in enumerate(report.code):
         lines = []
         for line in text.split("\n"):
             anchor = f"code-{number}-{line[:5].strip()}"
             is_marked = anchor in marked
-            lines.append(f'<mark id="{anchor}">{escape(line)}</mark>' if is_marked else escape(line))
-        yield f"<h3>{escape(path)}</h3>"
-        yield f'<pre tabindex="0" role="region" aria-label="{escape(path)}">{chr(10).join(lines)}</pre>'
+            lines.append(f'<mark id="{anchor}">{as_html(line)}</mark>' if is_marked else as_html(line))
+        yield f"<h3>{as_html(path)}</h3>"
+        yield f'<pre tabindex="0" role="region" aria-label="{as_html(path)}">{chr(10).join(lines)}</pre>'
     yield "</section>" if report.code else "<p>The code cannot be read any more.</p></section>"
 
 
 def _history(report: _Report) -> Iterator[str]:
-    rows = (f"<tr><td>{_clock(at)}</td><td>{escape(what)}</td></tr>" for at, what in history.moments(report.state))
+    rows = (f"<tr><td>{_clock(at)}</td><td>{as_html(what)}</td></tr>" for at, what in history.moments(report.state))
     yield f'<section id="history"><h2>History</h2>{_table(("when", "what"), rows, "History")}</section>'
 
 
@@ -314,7 +320,13 @@ def _table(titles: Iterable[str], rows: Iterable[str], label: str) -> str:
 
 
 def _pre(text: str, label: str) -> str:
-    return f'<pre tabindex="0" role="region" aria-label="{label}">{escape(text)}</pre>'
+    lines = "\n".join(_cut(line) for line in text.split("\n"))
+    return f'<pre tabindex="0" role="region" aria-label="{label}">{as_html(lines)}</pre>'
+
+
+def _cut(line: str) -> str:
+    """A line as far as a reader would follow it: one may have megabytes, in which a browser would find nothing else."""
+    return line if len(line) <= _WIDEST else f"{line[:_WIDEST]} … ({len(line):,} characters in this line)"
 
 
 def _clock(at: float) -> str:

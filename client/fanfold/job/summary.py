@@ -12,7 +12,7 @@ from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.layout import ADVISED_RUN_S, LARGEST_BATCH, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.cost import Cost, cost, environments_cost, environments_s
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import Dollars, counted, duration
+from fanfold.core.formatting import Dollars, as_html, counted, duration
 from fanfold.core.models import (
     UNTOLD,
     CacheRecord,
@@ -120,17 +120,13 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        title = f"<b>{escape(self.name)}</b> <code>{escape(self.job_id)}</code> {self.status}"
+        title = f"<b>{as_html(self.name)}</b> <code>{as_html(self.job_id)}</code> {self.status}"
         return f"<div>{title}{self.table()}</div>"
 
     def table(self) -> str:
         """The lines as a table of HTML."""
-        from html import escape
-
         cells = (
-            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(text)}</td></tr>"
+            f"<tr><th style='text-align:left'>{as_html(label)}</th><td style='text-align:left'>{as_html(text)}</td></tr>"
             for label, text in self.rows()
         )
         return f"<table>{''.join(cells)}</table>"

@@ -45,11 +45,9 @@ def write_page(path: Path, html: str) -> Path:
 
     Of what runs say, what is no Unicode is written out: half of a surrogate pair, as names of files have it.
     """
-    page = html.encode("utf-8", "backslashreplace")  # before the file is opened, which empties it
-    try:
-        path.write_bytes(page)
-    except OSError as error:
-        raise _cannot_be_written(path, error) from error
+    page = html.encode("utf-8", "backslashreplace")
+    with written_whole(path) as half_written:
+        half_written.write_bytes(page)
     return path
 
 

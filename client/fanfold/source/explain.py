@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.formatting import as_html
 from fanfold.source.capture import Captured
 from fanfold.source.load import Bundle
 
@@ -70,12 +70,12 @@ class Explanation(NamedTuple):
 
     def _repr_html_(self) -> str:
         cells = (
-            f"<tr><td>{escape(each.lane)}</td><td>{escape(each.name)}</td><td>{escape(each.what)}</td>"
-            f"<td>{each.size or ''}</td><td>{escape(each.where)}</td></tr>"
+            f"<tr><td>{as_html(each.lane)}</td><td>{as_html(each.name)}</td><td>{as_html(each.what)}</td>"
+            f"<td>{each.size or ''}</td><td>{as_html(each.where)}</td></tr>"
             for each in (*self.things, *self.left)
         )
         head = "".join(f"<th>{title}</th>" for title in ("lane", "name", "what", "bytes", "where"))
-        title = f"{escape(self.name)}: {self.size:,} bytes, code hash <code>{self.code_hash[:16]}</code>"
+        title = f"{as_html(self.name)}: {self.size:,} bytes, code hash <code>{self.code_hash[:16]}</code>"
         return f"<table><caption>{title}</caption><tr>{head}</tr>{''.join(cells)}</table>"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fanfold.contract.instances import LIST_PRICES, InstanceType, Prices, run_memory_mib
 from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.contract.records import NamedTuple
-from fanfold.core.formatting import Dollars, Seconds, about_dollars, about_seconds
+from fanfold.core.formatting import Dollars, Seconds, about_dollars, about_seconds, as_html
 from fanfold.core.pricing import machine_cost, realtime_cost
 from fanfold.submission.limits import (
     LOCAL_START,
@@ -124,15 +124,13 @@ class Plan:
             yield f"(from the least to the most); prices of {self.prices}"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         cell = "<{0} style='text-align:left'>{1}</{0}>".format
         rows = (
-            "<tr>" + "".join(cell("td" if number else "th", escape(text)) for text in row) + "</tr>"
+            "<tr>" + "".join(cell("td" if number else "th", as_html(text)) for text in row) + "</tr>"
             for number, row in enumerate(self.rows())
         )
-        title, end = f"{escape(self.udf)}</b> over {self.count:,} inputs", f"{self.recommended}: {self.reason}"
-        below = "".join(f"<div>{escape(line)}</div>" for line in (end, *self._below()))
+        title, end = f"{as_html(self.udf)}</b> over {self.count:,} inputs", f"{self.recommended}: {self.reason}"
+        below = "".join(f"<div>{as_html(line)}</div>" for line in (end, *self._below()))
         return f"<div><b>{title}<table>{''.join(rows)}</table>{below}</div>"
 
     def _per_run(self) -> str:

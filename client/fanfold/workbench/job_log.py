@@ -18,15 +18,8 @@ from functools import cache
 from itertools import groupby
 
 from fanfold.contract.records import NamedTuple
+from fanfold.job.plain_text import plain
 
-#: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
-#: Those that begin with the one character of 8 bits that stands for two are among them.
-_ANSI = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and the cursor
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # titles, links, pictures
-    r"|\x1b[ -/]*[0-~]"  # sets of characters, and all that is short
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ERROR = re.compile(r"\b(?:error|exception|traceback|critical|fatal)\b|^\w*(?:Error|Exception)\b", re.IGNORECASE)
 _WARNING = re.compile(r"\bwarn(?:ing)?\b|^\w*Warning\b", re.IGNORECASE)
 #: What every line holds that one of the two above finds.
@@ -344,13 +337,6 @@ def _cases() -> dict[str, list[str]]:
 def _as_on_a_terminal(begun: str) -> str:
     """What stands on a terminal of a begun line: a progress bar goes back to its start for hours."""
     return begun[begun.rstrip("\r").rfind("\r") + 1 :]
-
-
-def plain(text: str) -> str:
-    """A line that a run has printed, as plain text: without what would only steer a terminal."""
-    if "\r" in text:  # a progress bar: what stands on the terminal in the end is what came last
-        text = text.rstrip("\r").rpartition("\r")[2]
-    return _CONTROL.sub("", _ANSI.sub("", text))
 
 
 def _plain_bytes(lines: list[str]) -> bytes:
