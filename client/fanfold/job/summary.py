@@ -125,10 +125,8 @@ class Summary:
 
     def table(self) -> str:
         """The lines as a table of HTML."""
-        cells = (
-            f"<tr><th style='text-align:left'>{as_html(label)}</th><td style='text-align:left'>{as_html(text)}</td></tr>"
-            for label, text in self.rows()
-        )
+        cell = "<{0} style='text-align:left'>{1}</{0}>".format
+        cells = (f"<tr>{cell('th', as_html(label))}{cell('td', as_html(text))}</tr>" for label, text in self.rows())
         return f"<table>{''.join(cells)}</table>"
 
 
