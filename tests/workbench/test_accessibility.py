@@ -12,7 +12,7 @@ from tests.workbench.samples import delays, unanswering
 #: The dark differs from the light in its colours alone.
 _CHECKED = {
     "light": "{resultTypes: ['violations']}",
-    "dark": "{resultTypes: ['violations'], runOnly: ['color-contrast']}",
+    "dark": "{resultTypes: ['violations'], runOnly: ['color-contrast', 'link-in-text-block']}",
 }
 
 

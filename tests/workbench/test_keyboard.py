@@ -29,6 +29,24 @@ def test_enter_chooses_a_run(visit, small_job):
     expect(page.get_by_label("The chosen run").locator("pre")).to_have_text("25")
 
 
+def test_tab_leaves_a_table_for_what_stands_after_it_and_before(visit, small_job):
+    page = visit(f"/job/{small_job.id}?tab=Runs&chosen=3")
+    expect(page.get_by_role("link", name="Open this run's page")).to_be_visible()
+    for cell in ('.ag-row[row-id="5"] [col-id="status"]', ".ag-header-cell"):
+        page.locator(cell).first.focus()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Open this run's page")).to_be_focused()
+        page.locator(cell).first.focus()
+        page.keyboard.press("Shift+Tab")
+        expect(page.get_by_label("Status")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(".ag-header-cell").first).to_be_focused()
+    page.goto(page.url.partition("/job/")[0] + "/")  # nothing stands after it there: it goes round
+    page.locator(".ag-row [col-id=status]").first.focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Fanfold")).to_be_focused()
+
+
 def test_a_job_is_cancelled_by_keyboard_alone(visit, store):
     from tests.workbench.samples import delays
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 from playwright.sync_api import expect
 
+from fanfold.core.models import Event, EventKind, RunStatus
 from tests.workbench.browser import at_rest
+from tests.workbench.samples import delays
 
 #: Where on the page the middle of a run's bar is.
 BAR = """(run) => {
@@ -27,6 +30,25 @@ def test_the_runs_of_one_cause_are_run_again(visit, store):
     page = visit(f"/job/{header.id}?tab=Errors")
     page.get_by_role("button", name="Run these 3 again").click()
     expect(page.get_by_role("status").first).to_have_text("Completed")
+
+
+def test_what_cannot_be_run_again_now_says_why(visit, store):
+    header = store.job(delays, range(8), cache=False)
+    store.fails(header, 0, 1)
+    store.starts(header, *range(2, 8))
+    page = visit(f"/job/{header.id}?tab=Errors")
+    again = page.get_by_role("button", name="Run these 2 again")
+    expect(again).to_be_disabled()
+    expect(page.get_by_text("once the job has ended")).to_be_visible()
+    store.log.request_cancel(header.id, time.time())
+    store.ends(header, *range(2, 7))
+    store.log.append([Event.new(header.id, 7, 0, EventKind.FINISHED, status=RunStatus.CANCELLED)])
+    expect(page.get_by_role("status").first).to_have_text("Cancelled")
+    expect(page.get_by_text("the button in its head runs all").first).to_be_visible()
+    expect(again).to_be_disabled()
+    page.get_by_role("tabpanel", name="Errors").get_by_role("link", name="run 1").click()
+    expect(page.get_by_role("button", name="Run it again")).to_be_disabled()
+    expect(page.get_by_text("the button in its head runs all").first).to_be_visible()
 
 
 def test_one_run_is_run_again_and_no_other(visit, workbench, store):

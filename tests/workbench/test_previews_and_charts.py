@@ -307,10 +307,11 @@ def test_a_figure_and_the_bytes_of_a_picture_are_pictures():
     from matplotlib.figure import Figure
 
     figure = Figure()
-    figure.subplots().plot([1, 2, 3])
+    axes = figure.subplots()
+    axes.plot([1, 2, 3])
     data = io.BytesIO()
     figure.savefig(data, format="png")
-    for value in (figure, data.getvalue()):
+    for value in (figure, axes, data.getvalue()):
         assert preview(value).image.startswith("data:image/png;base64,iVBOR")
     assert not preview(b"PNG").image
 

@@ -8,6 +8,7 @@ import re
 from hashlib import sha256
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from fanfold.codec import encode
@@ -278,7 +279,7 @@ def test_pictures_of_all_runs_stand_side_by_side_and_lead_to_their_runs(visit, s
     page = visit(f"/job/{header.id}?tab=Results")
     pictures = page.get_by_role("region", name="Pictures of all runs")
     expect(pictures.get_by_text("1 to 24 of 30 runs")).to_be_visible()
-    first = pictures.get_by_role("img", name="run 0: x=0")
+    first = pictures.get_by_role("link", name="run 0: x=0").locator("[data-drawn] img")
     expect(first).to_have_js_property("complete", value=True)
     assert first.evaluate("e => e.naturalWidth") == 180
     picture(page, "job-pictures")
@@ -289,6 +290,17 @@ def test_pictures_of_all_runs_stand_side_by_side_and_lead_to_their_runs(visit, s
     expect(page).to_have_url(re.compile(r"/run/27$"))
 
 
+def test_where_only_some_runs_gave_a_picture_the_others_say_so(visit, store):
+    file = io.BytesIO()
+    Image.new("L", (7, 1)).save(file, "PNG")
+    page = visit(f"/job/{given(store, [None, file.getvalue(), 'a text']).id}?tab=Results")
+    pictures = page.get_by_role("region", name="Pictures of all runs")
+    seen = pictures.get_by_role("link", name="run 1").locator("[data-drawn] img")
+    expect(seen).to_have_js_property("naturalWidth", 7)
+    for run in (0, 2):
+        expect(pictures.get_by_role("link", name=f"run {run}")).to_contain_text("no picture")
+
+
 def test_a_figure_among_others_is_a_small_picture_of_the_whole(visit, small_job):
     """Its bars have room, as in a large one: title, axes and legend are as small as they are."""
     figure = {"data": [{"type": "bar", "y": [1, 25]}], "layout": {"title": {"text": "Delays"}, "showlegend": True}}
@@ -296,14 +308,25 @@ def test_a_figure_among_others_is_a_small_picture_of_the_whole(visit, small_job)
     page.route("**/figure.json", lambda route: route.fulfill(json=figure))
     page.evaluate("""() => {
       const box = Object.assign(document.createElement("div"), { id: "gallery", className: "ff-gallery" });
-      box.innerHTML = '<a href="#"><div class="ff-small-figure" data-figure="/figure.json"></div></a>';
+      box.innerHTML = '<a href="#"><div class="ff-small-figure" data-picture="/figure.json"></div></a>';
       document.querySelector(".ff-main").prepend(box);
-      window.ff.figuresIn("gallery");
+      window.ff.picturesIn("gallery");
     }""")
     expect(page.locator('#gallery [data-drawn="1"]').first).to_be_visible()
     box, bars = page.locator(".ff-small-figure").bounding_box(), page.locator("#gallery .bars").bounding_box()
     assert bars["height"] > 0.4 * box["height"]
     assert bars["y"] + bars["height"] < box["y"] + box["height"]
+    # One that held the browser up until the page was built anew waits to be asked for, or it would be so for ever.
+    again = """() => { sessionStorage.setItem("fanfold-drawing:" + location.pathname + "/figure.json", 1);
+      const box = document.querySelector(".ff-small-figure");
+      box.replaceChildren(); delete box.dataset.drawn; window.ff.picturesIn("gallery"); }"""
+    page.evaluate(again)
+    button = page.locator("#gallery").get_by_role("button", name="Draw it")
+    expect(button).to_be_visible()
+    assert page.locator("#gallery .bars").count() == 0
+    button.click()
+    expect(page.locator("#gallery .bars")).to_be_visible()
+    page.wait_for_function("() => !Object.keys(sessionStorage).some((key) => key.startsWith('fanfold-drawing:'))")
     page.unroute("**/figure.json")
 
 

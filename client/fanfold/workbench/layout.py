@@ -127,6 +127,11 @@ def sorted_by(columns: list[dict[str, Any]], asked: str) -> list[dict[str, Any]]
     return [{**one, "sort": order} if one["field"] == field_name else one for one in others]
 
 
+def grid(options: dict[str, Any]) -> ui.aggrid:
+    """A table of AG Grid; `page.js` has Tab leave it."""
+    return ui.aggrid(options, auto_size_columns=False).classes("ff-grid")
+
+
 def dialog_named(name: str) -> ui.dialog:
     """A dialog, closed; screen readers read its name."""
     return ui.dialog().props(f'aria-label="{name}"')
@@ -136,6 +141,13 @@ def show(target: Element, *, shown: bool) -> None:
     """Show or hide an element, where that is a change."""
     if ("ff-hidden" in target.classes) is shown:
         target.classes(remove="ff-hidden") if shown else target.classes("ff-hidden")
+
+
+def set_disabled(target: Element, *, disabled: bool) -> None:
+    """Let a button be pressed or not, where that is a change."""
+    if target._props.get("disabled", False) is not disabled:
+        target._props["disabled"] = disabled
+        target.update()
 
 
 def show_silence(notice: Element, reader: SharedReader) -> None:

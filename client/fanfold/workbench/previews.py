@@ -169,9 +169,9 @@ _PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif
 
 def _picture(value: Any, root: str) -> Preview | None:
     """A figure drawn, or a picture's bytes as the picture that they are; None where it is neither."""
-    if root == "matplotlib" and hasattr(value, "savefig"):
+    if root == "matplotlib" and (figure := _figure_of(value)) is not None:
         file = io.BytesIO()
-        value.savefig(file, format="png", dpi=110, bbox_inches="tight")
+        figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
         return Preview("figure of matplotlib", image=_url(file.getvalue(), "png"))
     if root == "plotly" and hasattr(value, "to_json"):
         return _plotly_figure(value.to_json())
@@ -182,6 +182,12 @@ def _picture(value: Any, root: str) -> Preview | None:
         if kind is not None:
             return Preview(f"picture, {kind.upper()}, {len(value):,} bytes", image=_url(bytes(value), kind))
     return None
+
+
+def _figure_of(value: Any) -> Any:
+    """A figure of matplotlib, or the one that axes are of, as `frame.plot()` gives them."""
+    figure = value if hasattr(value, "savefig") else getattr(value, "figure", None)
+    return figure if hasattr(figure, "savefig") else None
 
 
 #: The traces of plotly that fetch a map, or the borders of countries, from another host.

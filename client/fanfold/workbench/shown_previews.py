@@ -8,7 +8,7 @@ from nicegui import ui
 from nicegui.elements.plotly import Plotly  # noqa: F401  a page can load what this registers, and `page.js` draws by it
 
 from fanfold.workbench.job.charts import plot_options
-from fanfold.workbench.layout import element, script, script_of_json, text
+from fanfold.workbench.layout import element, grid, script, script_of_json, text
 from fanfold.workbench.maps import show_map
 from fanfold.workbench.previews import Preview
 
@@ -58,7 +58,7 @@ def _table(seen: Preview) -> None:
         rows.append({**cells, **keys})
     options = {"columnDefs": columns, "rowData": rows, "rowHeight": 32, "animateRows": False}
     height = min(360, 60 + 32 * max(1, len(rows)))
-    ui.aggrid(options, auto_size_columns=False).classes("ff-grid").style(f"height: {height}px; min-height: 0")
+    grid(options).style(f"height: {height}px; min-height: 0")
 
 
 def _column(number: int, name: str, seen: Preview) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fanfold.core.models import JobHeader
 from fanfold.job.causes import Cause, CauseKey, RaisingLine, causes_of, input_line
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.job.run_again import run_again
+from fanfold.workbench.job.run_again import AgainButton, run_again, why_not_again
 from fanfold.workbench.layout import button, element, link, set_text, show, text
 
 #: Causes and messages shown at first, and added with each press of a button.
@@ -101,7 +101,7 @@ class _ShownCause:
             address = editor_address(header, cause.runs[0], cause.key.line)
             with element("div", "ff-row"):
                 link("Open this line with this input in the editor", address, "ff-button")
-                self._again = button("", self._run_again)
+                self._again = AgainButton("", self._run_again)
 
     def update(self, cause: Cause, inputs: list[tuple[int, str]]) -> None:
         """Show how many there are now."""
@@ -120,10 +120,8 @@ class _ShownCause:
         if runs:
             left = len(cause.runs) - len(runs)
             set_text(self._rest, f"and {left:,} more" if left else "")
-        set_text(self._again, f"Run these {len(cause.runs):,} again" if len(cause.runs) > 1 else "Run this one again")
-        state = self._followed.job.state
-        # Of a cancelled job all that has no result is run, or nothing.
-        show(self._again, shown=state.done and state.header.cancelled_at is None)
+        label = f"Run these {len(cause.runs):,} again" if len(cause.runs) > 1 else "Run this one again"
+        self._again.update(label, why_not_again(self._followed.job.state, len(cause.runs)))
         self._draw_variants()
 
     async def _run_again(self) -> None:

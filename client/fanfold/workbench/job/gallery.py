@@ -13,9 +13,11 @@ from fanfold.errors import FanfoldError
 from fanfold.job.causes import input_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.layout import button, element, script, set_text, show, text
-from fanfold.workbench.previews import FIGURE, is_plain_result
+from fanfold.workbench.previews import is_plain_result
 
 _A_PAGE = 24
+#: As many results are looked at to find out whether there are pictures among them: the first may be none.
+_LOOKED_AT = 5
 #: Characters of an input below its picture.
 _INPUT = 120
 
@@ -30,7 +32,7 @@ def add_gallery_routes(followed_jobs: FollowedJobs) -> None:
         except FanfoldError as error:
             raise HTTPException(409, str(error)) from error
         if found is None:
-            raise HTTPException(404, f"Run {run} has given no picture.")
+            return Response(status_code=204)
         return Response(found[1], media_type=found[0])
 
 
@@ -44,23 +46,22 @@ def _picture(followed: FollowedJob, run: int) -> tuple[str, bytes] | None:
 
 
 class Gallery:
-    """One viewer's pictures of a job that has ended, where its first result is one."""
+    """One viewer's pictures of a job that has ended, where there is one among its first results."""
 
     def __init__(self, followed: FollowedJob) -> None:
         self._followed = followed
         self._runs: list[int] = []
-        self._kind, self._first = "", 0
+        self._has_pictures, self._first = False, 0
 
     def collect(self) -> None:
         """Find out whether there is something to show; called in a thread."""
         state = self._followed.job.state
         self._runs = list(state.indexes(*GOOD)) if state.done else []
-        first = _picture(self._followed, self._runs[0]) if self._runs else None
-        self._kind = "" if first is None else first[0]
+        self._has_pictures = any(_picture(self._followed, run) is not None for run in self._runs[:_LOOKED_AT])
 
     def build(self) -> None:
         """Add the first pictures to the page; nothing where the results are none."""
-        if not self._kind:
+        if not self._has_pictures:
             return
         with element("section", "ff-card").props('aria-label="Pictures of all runs"'):
             with element("div", "ff-row"):
@@ -84,8 +85,7 @@ class Gallery:
         with self._box:
             for run in runs:
                 self._show(run)
-        if self._kind == FIGURE:
-            script("figuresIn", f"c{self._box.id}")
+        script("picturesIn", f"c{self._box.id}")
 
     def _show(self, run: int) -> None:
         job_id = self._followed.job.id
@@ -93,10 +93,5 @@ class Gallery:
         words = f"run {run}: {input_line(self._followed.job.contents, run)[:_INPUT]}"
         with element("a") as link:
             link._props["href"] = f"/job/{job_id}/run/{run}"
-            if self._kind == FIGURE:
-                shown = element("div", "ff-small-figure")
-                shown._props.update({"data-figure": address, "role": "img", "aria-label": words})
-            else:
-                shown = element("img")
-                shown._props.update({"src": address, "alt": words, "loading": "lazy"})
+            element("div", "ff-small-figure")._props.update({"data-picture": address, "aria-hidden": "true"})
             text(words, "ff-small ff-mono", "span")

@@ -23,6 +23,7 @@ from fanfold.workbench.job.runs import RunsPanel
 from fanfold.workbench.layout import element, every, script, show, show_silence, text
 
 _LOOK_S = 0.7
+_OPEN_TAB = "(e) => { window.ff.openTab(e.currentTarget, 'Overview'); emit(); }"
 _PANELS: dict[str, Callable[..., Any]] = {
     "Overview": ChartsPanel,
     "Runs": RunsPanel,
@@ -76,7 +77,7 @@ class _JobPage:
             tabs.on("keydown", js_handler="(e) => window.ff.moveTab(e)")
             for name in _PANELS:
                 tab = text(name, "", "button").props(f"type=button role=tab id=ff-tab-{name}")
-                self._tab_buttons[name] = tab.on("click", lambda _, name=name: self._choose(name))
+                self._tab_buttons[name] = tab.on("click", lambda _, name=name: self._choose(name), js_handler=_OPEN_TAB)
         self._boxes: dict[str, Element] = {}
         for name in _PANELS:
             box = element("section").props(f"role=tabpanel aria-labelledby=ff-tab-{name}")

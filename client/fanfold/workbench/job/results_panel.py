@@ -15,7 +15,7 @@ from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.collected import CELLS_IN_SHORT, TableColumn, check_ended
 from fanfold.workbench.job.gallery import Gallery
-from fanfold.workbench.layout import choice, element, field, script, set_text, show, sorted_by, text
+from fanfold.workbench.layout import choice, element, field, grid, script, set_text, show, sorted_by, text
 
 _MOST_ROWS = 500
 _SHOWN_COLUMNS = 60
@@ -126,10 +126,10 @@ class ResultsPanel:
                 words = text(f"{rows} × {len(self._columns):,} columns", "ff-muted ff-small ff-spread", "span")
                 words.props("id=ff-result-count role=status")
             self._first = 0
-            self._grid = ui.aggrid(self._options(), auto_size_columns=False)
+            self._grid = grid(self._options())
             keep = f"() => window.ff.keepSort(getElement({self._grid.id}).api, 'order')"
             self._grid.on("sortChanged", js_handler=keep)
-            self._grid.classes("ff-grid").style("height: 460px")
+            self._grid.style("height: 460px")
 
     def _stretches(self) -> dict[str, str]:
         """The columns that can be shown together, by the first of them: a browser has no room for thousands."""

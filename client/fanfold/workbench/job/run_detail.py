@@ -55,17 +55,18 @@ def look(followed: FollowedJob, index: int, output: Output | None) -> tuple[str,
 
 def show_run(detail: RunDetail, address: str = "") -> None:
     """Add a run to the page; `address` is that of its own page, where this is another."""
+    below = "h3" if address else "h2"  # the page of a run has its title above
     if address:
         with element("div", "ff-row"):
             text(detail.title, "", "h2")
             link("Open this run's page", address)
-    text("Input", "ff-muted ff-small", "h3")
+    text("Input", "ff-muted ff-small ff-title", below)
     text(detail.arguments or "no arguments of its own", "ff-mono")
     if detail.failure:
-        text("Why it failed", "ff-muted ff-small", "h3")
+        text("Why it failed", "ff-muted ff-small ff-title", below)
         text(detail.failure, "ff-pre", "pre").props("tabindex=0")
     elif detail.seen is None:
         text("No result yet.", "ff-muted")
     else:
-        text("Result", "ff-muted ff-small", "h3")
+        text("Result", "ff-muted ff-small ff-title", below)
         show_preview(detail.seen)

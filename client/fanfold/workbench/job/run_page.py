@@ -19,7 +19,7 @@ from fanfold.job.step_history import latest
 from fanfold.workbench.following import EarlierAttempt, FollowedJob, FollowedJobs
 from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.opening import open_job
-from fanfold.workbench.job.run_again import run_again
+from fanfold.workbench.job.run_again import AgainButton, run_again, why_not_again
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
 from fanfold.workbench.job_log import LogLine, last_of
 from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
@@ -82,8 +82,8 @@ class _RunPage:
         detail = await asyncio.to_thread(read_run, followed, index)
         printed = await asyncio.to_thread(self._printed)
         self._drawn = now
-        again = bool(detail.failure) and state.done and state.header.cancelled_at is None
-        self._part(self._head, (detail.status, detail.failure, again), lambda: self._build_head(detail, again=again))
+        why_not = why_not_again(state, 1) if detail.failure else ""
+        self._part(self._head, (detail.status, detail.failure, why_not), lambda: self._build_head(detail, why_not))
         if detail.status != RunStatus.RUNNING.value:
             show(self._where, shown=False)  # it is nowhere any more
         self._part(self._figures, (self._facts(detail), self._attempts(detail)), lambda: self._build_figures(detail))
@@ -100,7 +100,7 @@ class _RunPage:
             with box:
                 build()
 
-    def _build_head(self, detail: RunDetail, *, again: bool) -> None:
+    def _build_head(self, detail: RunDetail, why_not: str) -> None:
         job_id, index = self._followed.job.id, self._index
         with element("div", "ff-row"):
             text(f"Run {index}", "", "h1")
@@ -114,8 +114,8 @@ class _RunPage:
             if line is not None:
                 address = editor_address(self._followed.job.header, index, line)
                 link("Open in the editor", address, "ff-button ff-first")
-            if again:
-                button("Run it again", self._run_again)
+            if detail.failure:
+                AgainButton("", self._run_again).update("Run it again", why_not)
             if detail.status == RunStatus.RUNNING.value:
                 button("Where is it now?", self._ask_where)
             button("Copy Python", self._copying(f'fanfold.get_job("{job_id}")[{index}]'))

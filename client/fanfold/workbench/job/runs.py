@@ -11,7 +11,7 @@ from nicegui import ui
 
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.run_detail import read_run, show_run
-from fanfold.workbench.layout import choice, element, script, sorted_by, text
+from fanfold.workbench.layout import choice, element, grid, script, sorted_by, text
 
 _REFRESH_S = 2.0
 _WIDE = {":hide": "window.ff.narrow()"}
@@ -57,7 +57,7 @@ class RunsPanel:
             with element("div", "ff-row"):
                 choice("Status", _STATUSES, value=self._status, on_change=self._filter)
                 text("Choose a run to see its result, or why it failed.", "ff-muted ff-small ff-spread")
-            self._grid = ui.aggrid(self._options(), auto_size_columns=False).classes("ff-grid").style("height: 420px")
+            self._grid = grid(self._options()).style("height: 420px")
             self._grid.on("rowSelected", self._chosen, js_handler=_SELECTED % self._grid.id)
             self._grid.on("sortChanged", js_handler=f"() => window.ff.keepSort(getElement({self._grid.id}).api)")
         self._detail = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.core.formatting import counted
@@ -17,6 +16,7 @@ from fanfold.workbench.layout import (
     element,
     every,
     field,
+    grid,
     script,
     set_text,
     show,
@@ -140,7 +140,7 @@ class _JobsPage:
         self._empty = _nothing_yet()
         self._no_match = text("", "ff-card ff-empty ff-hidden").props("role=status")
         with element("div") as self._box:  # hidden in its stead: what changes of a grid itself has it made anew, empty
-            self._grid = ui.aggrid(self._options(query), auto_size_columns=False).classes("ff-grid ff-jobs")
+            self._grid = grid(self._options(query)).classes("ff-jobs")
         seen = f"() => emit(window.ff.inSight(getElement({self._grid.id}).api))"
         for name in _FILTERS[1:]:
             script("choose", name, self._value(name))

@@ -34,6 +34,7 @@ window.ff = (() => {
   const link = (p) => {
     const a = made("a", "", p.value);
     a.href = "/job/" + encodeURIComponent(p.data.id);
+    a.tabIndex = -1;  // Enter on its row opens it
     a.title = p.data.name + " · " + p.data.id;
     return a;
   };
@@ -129,10 +130,30 @@ window.ff = (() => {
     }, () => {});  // no answer: the server is away, and what it says when it is back draws them
   };
   const drawChart = (id, options) => draw(id, madeToRun(options), (asked[id] = performance.now()));
+  // A large figure may hold the browser up for so long that the server gives its page up, which is then built anew, and
+  // would draw the figure again, and so on: one that was not drawn by then waits to be asked for.
+  const drawing = "fanfold-drawing:", longDrawing = 10000;
+  addEventListener("pagehide", () => {
+    for (const key of Object.keys(sessionStorage)) {
+      if (key.startsWith(drawing) && Date.now() - sessionStorage.getItem(key) < longDrawing) sessionStorage.removeItem(key);
+    }
+  });
   const drawFigure = async (target, figure, config) => {
-    const box = typeof target === "string" ? document.getElementById(target) : target, { Plotly } = await import("nicegui-plotly");
+    const box = typeof target === "string" ? document.getElementById(target) : target;
+    const key = drawing + location.pathname + (box.closest("[data-picture]")?.dataset.picture || "");
+    if (sessionStorage.getItem(key)) {
+      const again = made("button", "ff-button", "Draw it: this browser takes long for it");
+      const asked = new Promise((resolve) => { again.onclick = (e) => { e.preventDefault(); resolve(); }; });
+      again.type = "button";
+      box.append(again);
+      await asked;
+      again.remove();
+    }
+    sessionStorage.setItem(key, Date.now());
+    const { Plotly } = await import("nicegui-plotly");
     await Plotly.newPlot(box, figure.data, figure.layout, { displaylogo: false, responsive: true, ...config });
     box.dataset.drawn = "1";
+    requestAnimationFrame(() => setTimeout(() => sessionStorage.removeItem(key)));
   };
   // A box as wide as a figure is meant to be, made as small as the one that it stands in: laid out for a small one, its
   // title, axes and legend would leave it no room.
@@ -148,14 +169,30 @@ window.ff = (() => {
     return box;
   };
   // A figure among others stands still, and is fetched when it comes in sight.
+  const smallFigure = (target, figure) => {
+    const layout = { ...figure.layout, width: undefined, height: undefined, autosize: true };
+    return drawFigure(reduced(target), { ...figure, layout }, { staticPlot: true });
+  };
+  const smallPicture = (target, data) => {
+    const picture = made("img");
+    picture.alt = "";  // its link says what it is
+    picture.src = URL.createObjectURL(data);
+    target.append(picture);
+    return picture.decode().finally(() => URL.revokeObjectURL(picture.src));
+  };
+  const fillPicture = async (target) => {
+    const answer = await fetch(target.dataset.picture);
+    if (!answer.ok) throw answer.status;
+    if (answer.status === 204) target.textContent = "no picture";
+    else if (answer.headers.get("content-type") === "application/json") await smallFigure(target, await answer.json());
+    else await smallPicture(target, await answer.blob());
+    target.dataset.drawn = "1";
+  };
   const watcher = new IntersectionObserver((seen) => seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
     watcher.unobserve(target);
-    fetch(target.dataset.figure).then((r) => (r.ok ? r.json() : Promise.reject(r.status))).then((figure) => {
-      const layout = { ...figure.layout, width: undefined, height: undefined, autosize: true };
-      return drawFigure(reduced(target), { ...figure, layout }, { staticPlot: true }).then(() => { target.dataset.drawn = "1"; });
-    }).catch(() => { target.textContent = "It cannot be drawn."; });
+    fillPicture(target).catch(() => { target.textContent = "It cannot be drawn."; });
   }));
-  const figuresIn = (id) => document.getElementById(id)?.querySelectorAll("[data-figure]:not([data-drawn])").forEach((one) => watcher.observe(one));
+  const picturesIn = (id) => document.getElementById(id)?.querySelectorAll("[data-picture]:not([data-drawn])").forEach((one) => watcher.observe(one));
   // A bar is one run: a click opens its page.
   const openBar = (job, e) => {
     if (e.seriesType === "custom" && Array.isArray(e.value)) location.href = "/job/" + job + "/run/" + e.value[4];
@@ -183,12 +220,44 @@ window.ff = (() => {
     tab.focus();
     tab.click();
   };
+  // Within a table the arrow keys move, and Tab leaves it: left to itself, it goes through each of thousands of cells.
+  const stops = "a[href], button, input, select, textarea, summary, [tabindex]";
+  const isStop = (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true });
+  addEventListener("keydown", (e) => {
+    const table = e.key === "Tab" && !e.ctrlKey && !e.altKey && !e.metaKey && e.target.closest?.(".ff-grid");
+    if (!table) return;
+    const way = e.shiftKey ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING;
+    const all = [...document.querySelectorAll(stops)].filter((one) => !table.contains(one) && isStop(one));
+    const onward = all.filter((one) => table.compareDocumentPosition(one) & way), there = onward.length ? onward : all;
+    const next = there.at(e.shiftKey ? -1 : 0);
+    if (!next) return;
+    e.preventDefault();
+    e.stopImmediatePropagation();
+    next.focus();
+  }, true);
   // What was chosen stands in the address, so that a reload, Back and a link to a colleague show the same.
+  const kept = {};
   const keepInAddress = (chosen) => {
     const url = new URL(location.href);
+    Object.assign(kept, chosen);
     for (const [name, value] of Object.entries(chosen)) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
     if (url.href !== location.href) history.replaceState(history.state, "", url);
   };
+  // A tab of a job is a step that Back takes back; what has been chosen in the panels since stays chosen.
+  const isShown = (tab) => tab.getAttribute("aria-selected") === "true";
+  const openTab = (tab, first) => {
+    const url = new URL(location.href), name = tab.textContent;
+    if (isShown(tab) || (url.searchParams.get("tab") || first) === name) return;
+    name === first ? url.searchParams.delete("tab") : url.searchParams.set("tab", name);
+    history.pushState(null, "", url);
+  };
+  addEventListener("popstate", () => {
+    const tabs = [...document.querySelectorAll("[role=tablist] [role=tab]")], name = new URL(location.href).searchParams.get("tab");
+    if (!tabs.length) return;
+    keepInAddress({ ...kept, tab: name });
+    const tab = tabs.find((one) => one.textContent === name) || tabs[0];
+    if (!isShown(tab)) tab.click();
+  });
   // How a job stands, in the tab: its title, and an icon that fills up. Where that was asked for, its end is told.
   const wanted = (id) => "fanfold-notify:" + id;
   const progressOf = (id, { title, percent, status }) => {
@@ -282,5 +351,5 @@ window.ff = (() => {
   };
   const tree = (id, value) => document.getElementById(id)?.replaceChildren(branch("", value, true));
 
-  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, drawCharts, drawChart, drawFigure, figuresIn, openBar, totalTip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
+  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, drawCharts, drawChart, drawFigure, picturesIn, openBar, totalTip, binTip, runsSource, mib, moveTab, openTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
 })();
