@@ -151,7 +151,7 @@ class Gone(fsspec.AbstractFileSystem):
 def test_what_lies_where_nobody_can_look_is_computed_anew_and_the_user_is_told(capfd):
     source = fsspec.core.OpenFile(Gone(), "data/a.csv")
     for _ in range(2):
-        job = fanfold.submit(length, [source], collect=False).wait(30)
+        job = fanfold.submit(length, [source], collect=False).wait(300)
         assert (job.results(), job.counts()) == ([3], {"succeeded": 1})
     assert "fanfold: gs://data/a.csv is kept where Fanfold cannot look: runs that name it are computed anew." in (
         capfd.readouterr().err
@@ -174,6 +174,33 @@ class Unbound:
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError("there is no request")
+
+
+def first_of(days) -> int:
+    return int(days.to_table()["x"][0].as_py())
+
+
+@pytest.mark.parametrize("held", ["as an argument", "in its code"])
+def test_a_dataset_that_was_opened_by_a_relative_path_counts_by_its_files(tmp_path, monkeypatch, held):
+    import pyarrow
+    from pyarrow import dataset, parquet
+
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for value in (1, 2):
+        parquet.write_table(pyarrow.table({"x": [value]}), "days")
+        days = dataset.dataset("days")
+
+        def in_its_code(days=days) -> int:
+            return first_of(days)
+
+        found.append(fanfold.run(first_of, days=days) if held == "as an argument" else fanfold.run(in_its_code))
+    assert found == [1, 2]
+
+
+def test_a_repository_of_icechunk_is_never_taken_for_unchanged():
+    repository = type("Repository", (), {"__module__": "icechunk.repository"})
+    assert noted_paths([repository()], []) == [["Folder", "icechunk://a repository"]]
 
 
 def test_a_lazy_object_of_a_library_opens_nothing():

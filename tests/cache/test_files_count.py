@@ -314,7 +314,7 @@ def test_an_array_of_zarr_counts_by_what_is_in_its_store(tmp_path, held):
 
     def submit():
         udf, inputs = (total, [array]) if held == "as an argument" else (total_in, [0])
-        job = fanfold.submit(udf, inputs, collect=False).wait(30)
+        job = fanfold.submit(udf, inputs, collect=False).wait(300)
         return job.results(), job.counts()
 
     assert [submit(), submit()] == [([4], {"succeeded": 1}), ([4], {"cached": 1})]
@@ -338,7 +338,7 @@ def test_what_opens_files_by_itself_counts_by_those_files(scenes, kind):
         value, udf = pytest.importorskip("fsspec").open(str(path)), count_of_open_file
     else:
         value, udf = pytest.importorskip("pyarrow.dataset").dataset(str(path), format="csv"), count_of_dataset
-    submit = lambda: fanfold.submit(udf, [value], collect=False).wait(30)  # noqa: E731
+    submit = lambda: fanfold.submit(udf, [value], collect=False).wait(300)  # noqa: E731
     first = submit().results()[0]
     assert submit().counts() == {"cached": 1}
     age(path)

@@ -101,6 +101,10 @@ _INSTEAD = {
     "io.BytesIO": "what it holds: `value.getvalue()`",
     "io.IOBase": "what it holds (`.read()`), or its path",
     "typing.IO": "what it holds (`.read()`), or its path",
+    "posix.DirEntry": "its path: `entry.path`",
+    "nt.DirEntry": "its path: `entry.path`",
+    "builtins.Environment": "the path of its folder (`environment.path()`), and open it where it is used",  # lmdb's
+    "deltalake": "its place (`table.table_uri`), and open it where it is used",
     "h5py.HLObject": "what was read: `dataset[:]`, or the file's path",
     "netCDF4.Dataset": "what was read, such as `variable[:]`, or the file's path",
     "fiona.Collection": "its features: `list(collection)`, or the file's path",

@@ -24,6 +24,10 @@ _READERS = frozenset(
 _OPENING = ("zipfile", "mailbox")
 
 
+#: What holds its place in bytes of its own, and leads to what is newest there: nobody can look.
+_UNREADABLE = {"icechunk.Repository": "icechunk://a repository", "icechunk.Storage": "icechunk://a repository"}
+
+
 def noted_paths(values: Iterable[Any], named: Any, beside: Any = ()) -> list[list[str]]:
     """The paths that objects open by themselves, each as its kind and its text, each once.
 
@@ -45,11 +49,13 @@ def noted_paths(values: Iterable[Any], named: Any, beside: Any = ()) -> list[lis
             systems.update(_of_fsspec(value) if of_systems[kind] == "fsspec" else ())
             systems.update(_of_arrow(value) if of_systems[kind] == "pyarrow" else ())
             found.update(_of_lazy_frame(value) if place_of(kind) == "polars.LazyFrame" else _of_store(value))
+        if place_of(kind) in _UNREADABLE:
+            found.add((FOLDER, _UNREADABLE[place_of(kind)]))
         if (path := _path_of(value)) is not None:
             found.add((FILE, path))
     if may_open:
         noted = FOLDER if is_whole else FILE
-        found.update((noted, text) for text in _texts(named) if text.startswith((LOCAL, S3)) and len(text) > 1)
+        found.update((noted, text) for text in _texts(named) if _leads_somewhere(text, from_here=is_whole))
     for system in systems - {LOCAL}:
         texts = (*_texts(named), *_texts(beside))
         found.update((FOLDER, address) for text in texts if (address := address_of(system, text)))
@@ -61,6 +67,16 @@ def _opens_files(kind: type) -> bool:
     """Whether an object of a class may open what it holds as text: one of an installed package, and few others."""
     module = str(kind.__module__)
     return module.partition(".")[0] in _OPENING or (module != "builtins" and origin(module) == "installed")
+
+
+def _leads_somewhere(text: str, *, from_here: bool) -> bool:
+    """Whether a text is a path from the root or into S3, or `from_here` one from this folder that is there.
+
+    A word may be the name of a folder by chance.
+    """
+    if text.startswith((LOCAL, S3)):
+        return len(text) > 1
+    return from_here and (os.path.isfile(text) or ("/" in text and os.path.isdir(text)))
 
 
 def _texts(nodes: Any) -> Iterator[str]:

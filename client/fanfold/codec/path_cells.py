@@ -1,23 +1,43 @@
 """The paths in the cells of frames and arrays, so that they count as those elsewhere in arguments do.
 
 The bytes of a frame are stored apart, and nobody would open them to see. `{"$naming":[paths, frame]}` is the frame,
-with each `Path` as such and with texts where a column's first looks like a place; `codec.paths` finds them there.
+with each `Path` as such, and with its texts: all of them where the argument is one of `depends_on`, otherwise those
+of a column that begins with places, which may be paths of a file system beside it. `codec.paths` finds them there.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from typing import Any
 
-#: A folder before it, or an ending behind: what the first of a column of paths has.
-_LIKE_A_PATH = re.compile(r"[^\n]{0,300}(/|\.[A-Za-z]\w{1,7}\Z)")
+#: A folder before it, or an ending behind: what one of the first of a column of paths has.
+_LIKE_A_PATH = re.compile(r"[^\n]{0,300}(/|\.[A-Za-z]\w{1,9}\Z)")
+#: So many of a column's texts are looked at: some may say that there is no file.
+_FIRST_TEXTS = 20
+#: What is in the name of each type of polars and Arrow whose values may be paths, at whatever depth.
+_OF_POLARS, _OF_ARROW = ("String", "Categorical", "Enum", "Object"), ("string", "binary")
 
 
-def with_paths(value: Any, reference: Any) -> Any:
+class TextsArePaths:
+    """A `put_blob` for what `depends_on` names: all texts in the cells of its frames and arrays are noted."""
+
+    texts_are_paths = True
+
+    def __init__(self, put_blob: Callable[[str, bytes], object]) -> None:
+        self._put_blob = put_blob
+        self.put_pieces = getattr(put_blob, "put_pieces", None)
+
+    def __call__(self, sha256: str, data: bytes) -> object:
+        """Put it where the other would."""
+        return self._put_blob(sha256, data)
+
+
+def with_paths(value: Any, reference: Any, *, all_texts: bool) -> Any:
     """The reference to a frame or an array, and beside it the paths that it names, if any."""
-    named = [path for column in _columns(value) for path in _named_in(column)]
+    named = [path for column in _columns(value) for path in _named_in(column, all_texts)]
     return {"$naming": [named, reference]} if named else reference
 
 
@@ -25,7 +45,7 @@ def _columns(value: Any) -> Iterator[Iterable[Any]]:
     """Those whose cells may be paths."""
     package = type(value).__module__.partition(".")[0]
     if package == "numpy":
-        return iter([value.ravel().tolist()] if value.dtype.kind == "U" else [])
+        return iter([value.ravel().tolist()] if value.dtype.kind in "USV" else [])
     if package == "polars":
         return _of_polars(value)
     if package == "pyarrow":
@@ -38,29 +58,50 @@ def _of_pandas(value: Any) -> Iterator[Iterable[Any]]:
     if hasattr(value, "index"):
         columns += [value.index.get_level_values(level) for level in range(value.index.nlevels)]
     for column in columns:
-        if column.dtype.name == "category":
+        name = column.dtype.name
+        if name == "category":
             yield column.unique().tolist()
-        elif column.dtype.name in ("object", "str", "string"):
+        elif name in ("object", "str", "string") or (name.endswith("[pyarrow]") and _has(name, _OF_ARROW)):
             yield column.tolist()
 
 
 def _of_polars(value: Any) -> Iterator[Iterable[Any]]:
     for column in value.get_columns() if hasattr(value, "get_columns") else [value]:
-        if str(column.dtype) in ("String", "Categorical", "Object"):
+        if _has(str(column.dtype), _OF_POLARS):
             yield column.to_list()
 
 
-def _of_arrow(table: Any) -> Iterator[Iterable[Any]]:
-    for column, field in zip(table.columns, table.schema, strict=True):
-        if str(field.type) in ("string", "large_string", "string_view"):
+def _of_arrow(value: Any) -> Iterator[Iterable[Any]]:
+    for column in value.columns if hasattr(value, "columns") else [value]:
+        if _has(str(column.type), _OF_ARROW):
             yield column.to_pylist()
 
 
-def _named_in(cells: Iterable[Any]) -> Iterator[Any]:
+def _has(name: str, types: Iterable[str]) -> bool:
+    return any(one in name for one in types)
+
+
+def _named_in(cells: Iterable[Any], all_texts: bool) -> Iterator[Any]:
     """The paths of one column, each once."""
-    flat = [one for cell in cells for one in (cell if isinstance(cell, (list, tuple)) else (cell,))]
-    texts = [one for one in flat if isinstance(one, str)]
-    if texts and _LIKE_A_PATH.match(texts[0]):
-        yield from dict.fromkeys(texts)
+    flat = list(_flat(cells))
+    texts = dict.fromkeys(one for one in flat if isinstance(one, str))
+    if all_texts:
+        yield from texts
+        yield from dict.fromkeys(os.fsdecode(one) for one in flat if isinstance(one, bytes))
+    elif any(_LIKE_A_PATH.match(text) for text in list(texts)[:_FIRST_TEXTS]):
+        yield from texts
     for path in dict.fromkeys(one for one in flat if isinstance(one, PathLike)):
         yield {"$path": ["Path", str(path)]}
+
+
+def _flat(cells: Iterable[Any]) -> Iterator[Any]:
+    """What the cells hold, that in lists, arrays and dicts within them too."""
+    for cell in cells:
+        if isinstance(cell, (str, bytes, int, float, PathLike)) or cell is None:
+            yield cell
+        elif isinstance(cell, dict):
+            yield from _flat(cell.values())
+        elif isinstance(cell, (list, tuple, set, frozenset)):
+            yield from _flat(cell)
+        elif hasattr(cell, "ndim") and hasattr(cell, "tolist"):
+            yield from _flat([cell.tolist()])

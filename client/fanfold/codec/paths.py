@@ -84,13 +84,19 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
         for name, part in tree.items():
             found.update(_noted(part))
             if name in parameters:
-                found.update(NamedPath(path, deep=True) for path in texts_in(part))
+                found.update(NamedPath(path, deep=True) for path in texts_in(_itself(part, tree)))
     if beside:
         systems = {path for tree in trees for kind, path in _tags(tree) if kind == SYSTEM}
         parts = [part for tree in trees for part in tree.values()]
         found.update(_beside(systems, parts))
     whole = {one.path for one in found if one.deep}
     return sorted(one for one in found if (here or one.is_far) and (one.deep or one.path not in whole))
+
+
+def _itself(part: Any, tree: Mapping[str, Any]) -> Any:
+    """The part of arguments that another stands for, being the same object."""
+    same = part.get("$same") if isinstance(part, dict) else None
+    return tree.get(same, part) if isinstance(same, str) else part
 
 
 def _beside(systems: Iterable[str], parts: Iterable[Any]) -> Iterator[NamedPath]:
@@ -355,12 +361,14 @@ def _is_empty(folder: str) -> bool:
 
 
 def _here(path: str) -> str:
-    """The path that a `file:` URL, or one with `~` for the home, leads to; any other as it is."""
+    """The path that a `file:` URL, or one with `~` for the home or `$NAME`, leads to; any other as it is."""
     if path.startswith(_FILE_URL):
         from urllib.parse import unquote, urlsplit
 
         return unquote(urlsplit(path).path)
-    return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path
+    if not path.startswith("~") and "$" not in path:
+        return path
+    return path if os.path.lexists(path) else os.path.expanduser(os.path.expandvars(path))
 
 
 def _is_one(path: str) -> bool:

@@ -193,7 +193,7 @@ class Tagger:
                     return reference
                 from fanfold.codec.path_cells import with_paths
 
-                return with_paths(value, reference)
+                return with_paths(value, reference, all_texts=self.put_part.texts_are_paths)
             tree = module.tag(value, self)
             if tree is not None:
                 return tree
@@ -205,7 +205,9 @@ class Tagger:
 
 
 #: Frames and arrays, which may hold paths that nobody would see in their bytes.
-_WITH_CELLS = frozenset(("geoparquet/1", "npy/1", "parquet-arrow/1", "parquet-pandas/1", "parquet-polars/1"))
+_WITH_CELLS = frozenset(
+    ("geoparquet/1", "ipc-arrow/1", "npy/1", "parquet-arrow/1", "parquet-pandas/1", "parquet-polars/1")
+)
 
 
 class NeedsGraph(Exception):
@@ -234,6 +236,7 @@ class _Blobs:
     def __init__(self, put_blob: PutBlob) -> None:
         self._put_blob = put_blob
         self._put_pieces: Callable[[tuple[bytes, memoryview]], str] | None = getattr(put_blob, "put_pieces", None)
+        self.texts_are_paths: bool = getattr(put_blob, "texts_are_paths", False)
 
     def put_in_place(self, module: Any, array: Any) -> Any:
         """The reference to a large array that the store has taken from where it lies; None where it has not."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode_json, encode_json
+from fanfold.codec.path_cells import TextsArePaths
 from fanfold.codec.values import JSON_SCALARS, Own, PutBlob, plain_text
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs.signature import Rejection, Signature
@@ -21,27 +22,42 @@ Send = Callable[[Mapping[str, Any]], str]
 GetSealing = Callable[[], "Sealing"]
 
 
-def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = None, *, objects: object = None) -> Send:
+def sender(
+    put_blob: PutBlob,
+    own: Own = "named",
+    sealing: GetSealing | None = None,
+    *,
+    objects: object = None,
+    paths_in: Sequence[str] = (),
+) -> Send:
     """What writes bound arguments as canonical text; it raises `Rejection` for a value that cannot be sent.
 
     Anything binary above 1 KB goes to `put_blob(sha256_hex, data)`. `own` says how classes and functions of the user's
     own travel (see `encode_json`); secrets go by what `sealing()` gives, and without it not at all. `objects` is where
-    the arguments are kept, and results of other jobs may lie; without it these are refused.
+    the arguments are kept, and results of other jobs may lie; without it these are refused. `paths_in` are the
+    parameters whose texts are paths, those in the cells of frames too.
     """
 
     def send(arguments: Mapping[str, Any]) -> str:
-        if len(arguments) > 1 and (again := _that_come_again(arguments)):
-            text = send({name: value for name, value in arguments.items() if name not in again})
+        again = _that_come_again(arguments) if len(arguments) > 1 else {}
+        if again:
+            text = written({name: value for name, value in arguments.items() if name not in again}, again)
             same = ",".join(f'{encode_json(name)}:{{"$same":{encode_json(other)}}}' for name, other in again.items())
             return f"{text[:-1]},{same}}}"
-        try:
-            return encode_json(arguments, put_blob=put_blob, name="input", own=None)
-        except CodecError:
-            from fanfold.codec.sealed import sealed_by
-            from fanfold.codec.stored import referring_to, resolve
+        return written(arguments, again)
 
-            with sealed_by(sealing), referring_to(objects):
-                return _one_by_one(resolve(arguments), put_blob, own)
+    def written(arguments: Mapping[str, Any], again: Mapping[str, str]) -> str:
+        files = {again.get(name, name) for name in paths_in}
+        if all(type(arguments.get(name)) in _ATOMS for name in files):
+            try:
+                return encode_json(arguments, put_blob=put_blob, name="input", own=None)
+            except CodecError:
+                pass
+        from fanfold.codec.sealed import sealed_by
+        from fanfold.codec.stored import referring_to, resolve
+
+        with sealed_by(sealing), referring_to(objects):
+            return _one_by_one(resolve(arguments), put_blob, own, files)
 
     return send
 
@@ -90,14 +106,15 @@ def _that_come_again(arguments: Mapping[str, Any]) -> dict[str, str]:
     return again
 
 
-def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own) -> str:
+def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own, files: Collection[str]) -> str:
     """Each argument as a text of its own, for a job's constants and a run's own arguments are put together as text."""
     import json
 
     texts = []
     for name, value in arguments.items():
         try:
-            texts.append(f"{json.dumps(name)}:{encode_json(value, put_blob=put_blob, name=name, own=own)}")
+            put = TextsArePaths(put_blob) if name in files else put_blob
+            texts.append(f"{json.dumps(name)}:{encode_json(value, put_blob=put, name=name, own=own)}")
         except CodecError as error:
             reason = f"{error.message.rstrip('.')}; {error.instead}" if error.instead else error.message.rstrip(".")
             raise Rejection(reason, parameter=name, value=value) from None

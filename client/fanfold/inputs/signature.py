@@ -389,8 +389,7 @@ class Signature(NamedTuple):
     annotations: tuple[Any, ...] = ()
     #: What it says that it returns; None where it does not say.
     returns: Any = None
-    #: Defaults that are numbers, texts or truth values.
-    plain_defaults: Mapping[str, Any] = NO_DATA
+    defaults: Mapping[str, Any] = NO_DATA
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
@@ -416,7 +415,7 @@ class Signature(NamedTuple):
             coercers=coercers,
             annotations=tuple(found.annotations.values()),
             returns=found.returns,
-            plain_defaults={one: default for one, default in found.defaults.items() if type(default) in _PLAIN},
+            defaults=found.defaults,
         )
 
     def check_returns(self) -> None:
@@ -427,6 +426,11 @@ class Signature(NamedTuple):
                 f"{self.name}() returns {getattr(self.returns, '__name__', self.returns)}, which has no codec.",
                 next_step=f"return {instead}, and say so in its annotation. Nothing was started.",
             )
+
+    @property
+    def plain_defaults(self) -> dict[str, Any]:
+        """Defaults that are numbers, texts or truth values."""
+        return {one: default for one, default in self.defaults.items() if type(default) in _PLAIN}
 
     @property
     def first(self) -> str | None:

@@ -15,6 +15,7 @@ from fanfold.errors import CodecError, InputError
 from fanfold.job.layers import WithoutShapes, of_features, writer_of
 from fanfold.job.s3_target import check_address, collect_into_s3, s3_address
 from fanfold.job.shapes import is_geographic, is_shape, located, shapes_as
+from fanfold.job.tables import mixture_in
 from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """GeoParquet where the frame has a geometry; further shapes, such as those of arguments, as WKB."""
     if path.suffix == ".geoparquet" or find_spec("geopandas"):
         frame = located(frame)
+    for place, kind in enumerate(frame.dtypes):
+        if kind.kind == "O" and (mixture := mixture_in(frame.iloc[:, place])):
+            raise ValueError(f"column {frame.columns[place]!r} holds {mixture}")
     shapes_as(frame, "wkb").to_parquet(path, index=False)
 
 

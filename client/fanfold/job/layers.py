@@ -41,12 +41,16 @@ def _check_columns(layer: Any, driver: str) -> None:
     names = [str(name) for name in layer.columns]
     twice = [name for name in names if driver == "GPKG" and [one.lower() for one in names].count(name.lower()) > 1]
     durations = [str(name) for name, kind in layer.dtypes.items() if kind.kind == "m"]
-    if twice or durations:
-        what = f"{' and '.join(twice)} are one name there" if twice else f"{durations[0]} holds durations"
-        raise CodecError(
-            f"{driver} cannot hold this frame: {what}.",
-            next_step="have the UDF rename one." if twice else "have the UDF return seconds: `.dt.total_seconds()`.",
-        )
+    large = [str(name) for name, kind in layer.dtypes.items() if kind.kind == "u" and (layer[name] >= 2**63).any()]
+    if twice:
+        what, instead = f"{' and '.join(twice)} are one name there", "rename one"
+    elif durations:
+        what, instead = f"{durations[0]} holds durations", "return seconds: `.dt.total_seconds()`"
+    elif large:
+        what, instead = f"{large[0]} holds integers of 2**63 and more", "return text: `.astype(str)`"
+    else:
+        return
+    raise CodecError(f"{driver} cannot hold this frame: {what}.", next_step=f"have the UDF {instead}.")
 
 
 def _options(layer: Any, driver: str) -> dict[str, str]:

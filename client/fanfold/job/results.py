@@ -319,7 +319,9 @@ def fold_results(
         if all(frame is not None for frame in frames):
             whole = _concatenate(index, [frame for frame in frames if frame is not None])
         elif all(map(_is_record, some)):
-            whole = _with_level_names(pd.DataFrame.from_records(some, index=index))
+            from fanfold.job.tables import of_records
+
+            whole = _with_level_names(of_records(some, index))
         if whole is not None:
             say_none(len(values) - len(kept), len(values))
             return whole
@@ -375,9 +377,11 @@ def _concatenate(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from fanfold.job.tables import concatenate
+
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     numbers = [number for number, frame in enumerate(frames) for _ in range(len(frame))]
-    together = pd.concat(filled) if len(filled) > 1 else filled[0].copy(deep=False)
+    together = concatenate(filled)
     arguments = index.take(numbers)
     levels = [arguments.get_level_values(level) for level in range(arguments.nlevels)]
     own = together.index
@@ -477,8 +481,8 @@ def _as_pandas(value: Any) -> pd.DataFrame | None:
         if isinstance(value, pd.Series):
             return value.to_frame(value.name if value.name is not None else RESULT)
         return value if isinstance(value, pd.DataFrame) else None
-    if root == "pyarrow" and hasattr(value, "to_pandas") and hasattr(value, "schema"):
-        return value.to_pandas()  # type: ignore[no-any-return]
-    if root == "polars" and hasattr(value, "to_pandas") and hasattr(value, "columns"):
-        return value.to_pandas()  # type: ignore[no-any-return]
+    if root in ("pyarrow", "polars") and hasattr(value, "to_pandas") and hasattr(value, "schema"):
+        from fanfold.job.tables import of_arrow
+
+        return of_arrow(value if root == "pyarrow" else value.to_arrow(), value.to_pandas())
     return None

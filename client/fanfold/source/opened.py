@@ -41,7 +41,7 @@ def _texts(refs: list[Any], nodes: list[Any]) -> Iterator[str]:
             seen.add(ref)
             kind, *content = nodes[ref] or [""]
             if kind == "value":
-                yield from texts_in(json.loads(content[0])) if "/" in content[0] else ()
+                yield from texts_in(json.loads(content[0]))
             elif kind in _DATA:
                 waiting += _refs(kind, content[0])
 

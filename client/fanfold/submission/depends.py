@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from fanfold.codec import encode_json
-from fanfold.codec.paths import ABSENT, CannotLook, NamedPath, Stamps, content
+from fanfold.codec.path_cells import TextsArePaths
+from fanfold.codec.paths import ABSENT, CannotLook, NamedPath, Stamps, content, texts_in
 from fanfold.errors import CodecError, InputError
 
 
@@ -22,8 +24,22 @@ def resolve(
     """
     named = tuple(one for one in depends_on if isinstance(one, str) and one in parameters)
     others = [one for one in depends_on if not (isinstance(one, str) and one in parameters)]
-    by_default = [f"{name} {_stamp(defaults[name])}" for name in named if isinstance(defaults.get(name), str)]
+    by_default = [f"{name} {_of_default(name, defaults[name])}" for name in named if defaults.get(name) is not None]
     return named, "\n".join([*by_default, *map(_text_of, others)])
+
+
+def _of_default(name: str, default: Any) -> str:
+    """What the files lead to that a parameter's default names: itself, or within a list, a frame and the like."""
+    if isinstance(default, str):
+        return _stamp(default)
+    try:
+        text = encode_json(default, put_blob=TextsArePaths(lambda *_: None), name=name)
+    except CodecError as error:
+        raise InputError(
+            f"depends_on names {name!r}, whose default has no codec: {error.message}",
+            next_step="make the default None, and pass the value as an argument.",
+        ) from error
+    return ", ".join(_stamp(path) for path in dict.fromkeys(texts_in(json.loads(text))))
 
 
 def _stamp(path: str) -> str:

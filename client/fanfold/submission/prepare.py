@@ -198,8 +198,7 @@ class Draft:
         self.check_imports()
         signature = Signature.of(function)
         self.name = self.options.name or self.bundle.entry
-        self.parameters = signature.parameters
-        self.plain_defaults = signature.plain_defaults
+        self.parameters, self.plain_defaults = signature.parameters, signature.plain_defaults
         if self.options.serializer == "auto":
             signature.check_returns()
         self._has_noted_path = False
@@ -208,13 +207,14 @@ class Draft:
         if self.options.depends_on:
             from fanfold.submission.depends import resolve
 
-            depends_on, self._depends_text = resolve(self.options.depends_on, self.parameters, self.plain_defaults)
-            self.path_rules = PathRules(depends_on, self.options.check_paths)
+            named, self._depends_text = resolve(self.options.depends_on, self.parameters, signature.defaults)
+            self.path_rules = PathRules(named, self.options.check_paths)
         self._signature = signature
         self._given = constants
         #: Runs that are to have the result of another job's run, which has none.
         self.without_input: list[int] = []
-        self._send = sender(put_blob, self._carried, self.sealing, objects=engine.stores.objects)
+        paths_in = self.path_rules.parameters
+        self._send = sender(put_blob, self._carried, self.sealing, objects=engine.stores.objects, paths_in=paths_in)
         #: What all runs have in common, as text; known when the first input has been checked with it.
         self.constants = "" if constants else "{}"
 
