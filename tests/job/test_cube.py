@@ -10,7 +10,7 @@ import xarray as xr
 
 import fanfold
 from fanfold.errors import CodecError, InputError
-from fanfold.job.cube import write_cube
+from fanfold.job.cube import combined, write_cube
 
 
 def month(m: int):
@@ -148,3 +148,20 @@ def test_tiles_of_two_crs_are_refused_and_so_is_a_tree_of_datasets(tmp_path):
         write_cube([0, 1], tiles, tmp_path / "m.nc")
     with pytest.raises(CodecError, match="the result of run 0 is a DataTree"):
         write_cube([0], [xr.DataTree.from_dict({"/g": tile(0, 0)})], tmp_path / "m.nc")
+
+
+@ZARR
+def test_a_part_without_any_length_is_left_out(tmp_path):
+    parts = [tile(0, 0), tile(0, 3).isel(x=slice(0)), tile(0, 3)]
+    write_cube([0, 1, 2], parts, tmp_path / "m.zarr")
+    assert opened(tmp_path / "m.zarr").x.values.tolist() == [0, 1, 2, 3, 4, 5]
+    write_cube([0], parts[1:2], tmp_path / "n.zarr")
+    assert opened(tmp_path / "n.zarr").sizes["x"] == 0
+
+
+def test_large_integers_are_not_rounded_beside_floats(tmp_path):
+    parts = [xr.Dataset({"id": ("x", [value])}, {"x": [place]}) for place, value in enumerate((2**53 + 1, 0.5))]
+    with pytest.raises(CodecError, match="'id' has integers above 2\\*\\*53, and floats elsewhere"):
+        write_cube([0, 1], parts, tmp_path / "m.nc")
+    whole = combined([0, 1], [part.astype("int64") for part in parts], tmp_path / "m.nc")
+    assert whole.id.values.tolist() == [2**53 + 1, 0]

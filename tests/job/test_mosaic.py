@@ -333,3 +333,23 @@ def test_a_vrt_of_what_is_no_file_is_refused_by_its_run(tmp_path):
     with pytest.raises(CodecError, match="A VRT names files, and the result of run 0 is a tuple"):
         job.collect(tmp_path / "m.vrt")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_raster_has_no_pixels_has_nothing_to_give(tmp_path):
+    values, _, _, _ = written(
+        tmp_path / "m.tif",
+        (np.zeros((0, 2), "uint8"), at(0, 0), UTM),
+        (np.ones((2, 2), "uint8"), at(0, 2), UTM),
+    )
+    assert values.tolist() == [[[1, 1], [1, 1]]]
+    with pytest.raises(CodecError, match=r"n\.tif would hold nothing"):
+        written(tmp_path / "n.tif", (np.zeros((2, 0), "uint8"), at(0, 0), UTM))
+
+
+def test_large_integers_are_not_rounded_beside_another_type_of_pixels(tmp_path):
+    ids = np.full((2, 2), 2**53 + 1)
+    values, _, profile, _ = written(tmp_path / "m.tif", (ids, at(0, 0), UTM), (ids.astype("int32"), at(0, 2), UTM))
+    assert (profile["dtype"], values[0, 0, 0]) == ("int64", 2**53 + 1)
+    with pytest.raises(CodecError, match=r"Run 0 has integers above 2\*\*53, and pixels of float64 would round them"):
+        written(tmp_path / "n.tif", (ids, at(0, 0), UTM), (ids.astype("float32"), at(0, 2), UTM))
+    assert [path.name for path in tmp_path.iterdir()] == ["m.tif"]

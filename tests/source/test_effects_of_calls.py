@@ -71,6 +71,29 @@ def test_where_its_package_is_not_installed_an_error_says_so(desk, unchanged, mo
     assert "line 2: patcher_of_tests.apply()" in left_behind(ValueError("no"), "no")
 
 
+ACCESSOR = """
+    import pandas
+    @pandas.api.extensions.register_dataframe_accessor("of_tests")
+    class Rows:
+        def __init__(self, frame): self.frame = frame
+        def count(self): return len(self.frame)
+"""
+
+
+@pytest.mark.parametrize(("asks", "travels"), [("frame.of_tests.count()", True), ("len(frame)", False)])
+def test_an_import_that_gives_frames_an_attribute_travels_with_code_that_asks_for_it(desk, asks, travels) -> None:
+    import pandas
+
+    desk.write("../site-packages/accessor_of_tests.py", ACCESSOR)
+    module = desk.module(f"import accessor_of_tests\ndef main(frame): return {asks}\n")
+    try:
+        assert ("accessor_of_tests" in capture(module.main).imports) is travels
+        with fanfold.Executor(max_workers=1) as executor:
+            assert executor.submit(module.main, pandas.DataFrame({"x": [1, 2]})).result() == 2
+    finally:
+        del pandas.DataFrame.of_tests
+
+
 def test_what_a_run_has_for_itself_is_named_and_no_error_speaks_of_it(desk, unchanged) -> None:
     module = desk.module("""
         import multiprocessing, random, sys

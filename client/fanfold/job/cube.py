@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.errors import CodecError, InputError, MissingPackage
+from fanfold.job.nodata import rounds
 from fanfold.job.results import say_none
 from fanfold.job.written import written_whole
 
@@ -56,10 +57,8 @@ def _write(whole: Any, path: Path) -> None:
 def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
     """One dataset of all: tiles by their coordinates; those of equal coordinates along the argument they differ by.
 
-    A run that has nothing to give returns None, and is left out.
+    A run that has nothing to give returns None, or a part without any length, and is left out.
     """
-    import xarray as xr
-
     kept = [place for place, value in enumerate(values) if value is not None]
     say_none(len(values) - len(kept), len(values))
     labels, values = [labels[place] for place in kept], [values[place] for place in kept]
@@ -76,10 +75,18 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
         value.to_dataset(name=value.name or "result") if hasattr(value, "to_dataset") else value for value in values
     ]
     _check_meanings(labels, parts)
+    filled = [place for place, part in enumerate(parts) if 0 not in part.sizes.values()] or [0]
+    labels, parts = [labels[place] for place in filled], [parts[place] for place in filled]
+    whole = _together(labels, parts) if len(parts) > 1 else parts[0]
+    _check_exact(whole, parts)
+    return whole
+
+
+def _together(labels: Sequence[Any], parts: list[Any]) -> Any:
+    import xarray as xr
+
     how: dict[str, Any] = {"compat": "no_conflicts", "join": "exact", "combine_attrs": "drop_conflicts"}
     try:
-        if len(parts) == 1:
-            return parts[0]
         if all(_same_place(part, parts[0]) for part in parts):
             axis = _axis(labels, parts)
             own = getattr(axis, "name", axis)
@@ -91,6 +98,17 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
             f"These datasets do not fit into one: {str(error).rstrip('.')}.",
             next_step="give each the coordinates that say where it belongs, or put job.results() together yourself.",
         ) from error
+
+
+def _check_exact(whole: Any, parts: list[Any]) -> None:
+    """Raises `CodecError` where integers became floats beside a gap or another part's floats, and were rounded."""
+    for name in [name for name, array in whole.data_vars.items() if array.dtype.kind == "f"]:
+        if any(name in part and rounds(part[name].values, whole[name].dtype) for part in parts):
+            raise CodecError(
+                f"These datasets do not fit into one: {str(name)!r} has integers above 2**53, and floats elsewhere or"
+                " nothing, which would round them.",
+                next_step="have all runs return integers, and no tile be missing; or write its parts: `job.results()`.",
+            )
 
 
 def _is_dataset(value: Any) -> bool:

@@ -10,7 +10,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.models import GOOD
 from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.display import say_left_out
-from fanfold.job.nodata import check_nodata, common_nodata, has_data
+from fanfold.job.nodata import check_nodata, common_nodata, has_data, rounds
 from fanfold.job.rasters import Raster, fitted, raster_of_run
 from fanfold.job.results import fold_results, say_none
 from fanfold.job.written import written_whole
@@ -110,9 +110,9 @@ def plan_mosaic(runs: Sequence[int], value_of: Callable[[int], Any], path: Path)
     held_bytes = 0
     for run in runs:
         value = value_of(run)
-        if value is None:  # a run that had nothing to give
+        raster = None if value is None else raster_of_run(run, value)
+        if raster is None or 0 in raster.shape:  # a run that had nothing to give
             continue
-        raster = raster_of_run(run, value)
         if looked:
             raster = fitted(run, raster, *looked[0][:2])
         held_bytes += raster.held_bytes
@@ -137,8 +137,8 @@ def rasters_of_runs(runs: Sequence[int], value_of: Callable[[int], Any]) -> dict
     """The rasters of those runs that have one, without their values. Raises `CodecError` where one is another thing."""
     found: dict[int, Raster] = {}
     for run in runs:
-        if (value := value_of(run)) is not None:
-            raster = raster_of_run(run, value)._replace(stripes=_gone)
+        if (value := value_of(run)) is not None and 0 not in (raster := raster_of_run(run, value)).shape:
+            raster = raster._replace(stripes=_gone)
             found[run] = fitted(run, raster, *next(iter(found.items()))) if found else raster
     return found
 
@@ -218,6 +218,11 @@ def _write_tiles(plan: MosaicPlan, places: list[Placed], value_of: Callable[[int
                 place.run, raster_of_run(place.run, value_of(place.run)), places[0].run, plan.first
             )
             for start, values, there in raster.stripes():
+                if rounds(values if there is None else values[there], plan.dtype):
+                    raise CodecError(
+                        f"Run {place.run} has integers above 2**53, and pixels of {plan.dtype} would round them.",
+                        next_step="have all runs return the same type of integers.",
+                    )
                 check_nodata(place.run, values, there, own=raster.nodata, common=plan.nodata)
                 _put(out, plan, (place.row + start, place.col), values, there, shared=is_shared)
 

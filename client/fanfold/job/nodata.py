@@ -20,6 +20,12 @@ def has_data(values: Any, nodata: Any) -> Any:
     return ~np.isnan(values) if math.isnan(nodata) else values != nodata
 
 
+def rounds(values: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether some of these integers are none of the numbers that the type has, which is of floats."""
+    large = values.dtype.kind in "iu" and values.dtype.itemsize == 8 and dtype.kind == "f"
+    return large and bool(((values > 2**53) | (values < -(2**53))).any())
+
+
 def common_nodata(given: list[Any], dtype: np.dtype[Any]) -> Any:
     """What stands for no data in all of a file: the first that its pixels can be, or NaN where there are several."""
     values = [one for one in given if _can_be(one, dtype)]

@@ -405,6 +405,11 @@ def _is_for_effect(graph: Graph, node: ast.Import | ast.ImportFrom, namespace: d
         names = [bound_name(node, alias) for alias in node.names]
         if used.intersection(names) or package not in sys.modules or not is_library(imported.module):
             continue
+        if not sys.modules.keys().isdisjoint(("pandas", "polars", "xarray")):
+            from fanfold.source.effects import gives_attribute
+
+            if gives_attribute(package, graph.mentions):
+                return True
         loaded = all(f"{imported.module}.{name}" in sys.modules for name in imported.names)
         if package in graph.project.imports and (rest or loaded) and imported.names and loaded:
             return True

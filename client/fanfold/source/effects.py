@@ -9,6 +9,7 @@ import ast
 import copy
 import re
 import sys
+from collections.abc import Set
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -31,6 +32,28 @@ _OWN_ATTRIBUTES = re.compile(r"^(stdin|stdout|stderr|argv|path|\w*hook|ps1|ps2|t
 OWN = "a run has seeds, a folder, a search path and streams of its own"
 #: What other code may need to run at all.
 _MISSED = "a worker has its own"
+
+
+#: Whose classes others give attributes to: `xarray.register_dataarray_accessor("rio")`.
+_EXTENDED = {
+    "pandas": ("DataFrame", "Series", "Index"),
+    "polars": ("DataFrame", "LazyFrame", "Series", "Expr"),
+    "xarray": ("DataArray", "Dataset", "DataTree"),
+}
+
+
+def gives_attribute(package: str, mentions: Set[str]) -> bool:
+    """Whether a package has given another's tables or arrays an attribute that code mentions: rioxarray `array.rio`."""
+    for library, names in _EXTENDED.items():
+        module = sys.modules.get(library)
+        if module is None or library == package:
+            continue
+        for kind in filter(None, (getattr(module, name, None) for name in names)):
+            for given in map(vars(kind).get, mentions & vars(kind).keys()):
+                made = getattr(given, "_accessor", None) or getattr(given, "_ns", None)
+                if str(getattr(made, "__module__", "")).partition(".")[0] == package:
+                    return True
+    return False
 
 
 class Effect(NamedTuple):
