@@ -180,6 +180,19 @@ def test_a_group_brings_what_it_holds():
     assert repr(back) == "ExceptionGroup('two', [ValueError(1), Own()])"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+def test_a_group_whose_class_is_given_something_else_is_made_of_what_it_holds():
+    back = again(Coded(7, [ValueError(1)]))
+    assert (str(back), back.args[0], repr(back.exceptions)) == ("code 7 (1 sub-exception)", 7, "(ValueError(1),)")
+
+
+if sys.version_info >= (3, 11):
+
+    class Coded(ExceptionGroup):  # noqa: F821
+        def __new__(cls, code, errors):
+            return super().__new__(cls, f"code {code}", errors)
+
+
 @pytest.mark.parametrize(
     "text",
     [

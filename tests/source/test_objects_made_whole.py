@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from typing import Any
 from unittest import mock
 
 import pytest
 
+from fanfold.codec import decode_json, encode_json
 from fanfold.errors import CaptureError
 from fanfold.source.rebuild import Builder, NotYet
 from tests.source.conftest import Desk
@@ -280,3 +283,63 @@ def test_what_is_there_is_what_arrives(desk: Desk, text: str, wanted: Any) -> No
         assert desk.elsewhere(desk.capture(text)) == json.loads(json.dumps(wanted))
     finally:
         mock.patch.stopall()
+
+
+def test_a_class_has_what_its_objects_are_made_by_before_one_is_made(desk: Desk) -> None:
+    """The list that holds them is met while the class itself is being filled: a method of it mentions the list."""
+    text = """
+        import copyreg
+        class Pair:
+            def __getnewargs_ex__(self): return (1,), {"b": 2}
+            def __new__(cls, a, b=0):
+                made = super().__new__(cls)
+                made.both = a, b, len(ALL) if "ALL" in globals() else 0
+                return made
+            def others(self): return ALL
+        class Copied:
+            def __init__(self, n): self.n = n
+            def others(self): return ALL
+        copyreg.pickle(Copied, lambda made: (Copied, (made.n,)))
+        ALL = [Pair(1, b=2), Copied(4)]
+        def main(): return ALL[0].both[:2], ALL[1].n, ALL[1].others() is ALL
+    """
+    assert desk.result(text) == ((1, 2), 4, True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="members that are code came with Python 3.11")
+def test_members_of_an_enum_that_are_code_are_members(desk: Desk) -> None:
+    text = """
+        import enum
+        class Step(enum.Enum):
+            @enum.member
+            def double(x): return 2 * x
+            @enum.nonmember
+            def half(x): return x / 2
+            MORE = enum.member(lambda x: x + 1)
+            @enum.member
+            class Inner: n = 5
+        held = [Step.double, Step.MORE, Step.Inner]
+        def main():
+            same = [each is found for each, found in zip(held, Step)]
+            return same, held[0].value(3), Step.MORE.value(3), held[2].value.n, Step.half(3)
+        def given(step): return step.name
+    """
+    assert desk.result(text) == ([True, True, True], 6, 4, 5, 1.5)
+    members = importlib.import_module("work").held
+    assert [decode_json(encode_json(each)) for each in members] == members
+
+
+def test_a_struct_s_fields_have_the_defaults_that_its_statement_gives(desk: Desk) -> None:
+    text = """
+        import enum, msgspec
+        class Kind(enum.Enum): A = "a"
+        class Shape(msgspec.Struct, frozen=True, tag=True):
+            size: int = 1
+            kind: Kind = Kind.A
+        class Square(Shape, frozen=True, tag="square"):
+            tags: tuple = ()
+        held = Square(size=3)
+        msgspec.json.decode(msgspec.json.encode(held), type=Square)
+        def main(): return held.size, Square().kind is Kind.A, msgspec.json.encode(Square())
+    """
+    assert desk.result(text) == (3, True, b'{"type":"square","size":1,"kind":"a","tags":[]}')

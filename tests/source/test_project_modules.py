@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 
 import pytest
 
@@ -286,3 +287,19 @@ def test_a_function_that_was_wrapped_since_is_wrapped(desk: Desk) -> None:
     )
     wanted = (("seen", 1), ("seen", ("d", 2)), ("d", 3), ("seen", 4))
     assert arrived(capture(module.main))() == module.main() == wanted
+
+
+def test_modules_in_a_zip_travel_as_the_files_they_are(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = desk.root.parent / "lib.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("zipped.py", "import zipped_parts\nLIMIT = 3\ndef twice(x): return 2 * x * zipped_parts.K\n")
+        file.writestr("zipped_parts/__init__.py", "from zipped_parts.sub import K\n")
+        file.writestr("zipped_parts/sub.py", "K = 5\n")
+    monkeypatch.syspath_prepend(archive)
+    text = """
+        import zipped
+        def main(x):
+            import zipped_parts.sub
+            return zipped.twice(x) + zipped.LIMIT + zipped_parts.sub.K
+    """
+    assert desk.elsewhere(desk.capture(text), 1) == 18

@@ -6,23 +6,16 @@ import copyreg
 import io
 import sys
 from collections.abc import Callable
-from contextlib import _GeneratorContextManager
-from contextvars import Context, ContextVar
-from functools import cached_property, lru_cache, partialmethod
+from functools import lru_cache
 from inspect import signature
-from logging import Logger, StreamHandler
 from pathlib import Path
 from pickle import PicklingError, whichmodule  # type: ignore[attr-defined]
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, NewType
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from types import FunctionType, ModuleType
+from typing import Any
 
 from fanfold.codec.classes import OF_BOTO3
-from fanfold.codec.forgotten import forgets, forgotten
-from fanfold.execution import parcel
-from fanfold.execution.definitions import reduced_partial_method
-from fanfold.source import type_makers
-from fanfold.source.instances import OF_JINJA, OF_THREADS, is_unentered
+from fanfold.execution import anew, parcel
+from fanfold.source.instances import OF_JINJA, OF_THREADS
 from fanfold.source.libraries import jinja
 from fanfold.source.libraries.by_holder import holder_of, without_its_name
 from fanfold.source.modules import has_name, held_by
@@ -74,7 +67,7 @@ class Modules:
     ) -> bytes:
         """Pickle a value; `notes` notes what it refers to, `forced` are ids of functions that go by value.
 
-        Its `models` are what SQLAlchemy has mapped; `bundled` says how these are made, and what is beside them.
+        Its `models` are made by their statements; `bundled` says how, and what is beside them.
 
         With `new_locks` the reader has new locks and queues of the same kinds, as an imported module would.
         """
@@ -131,9 +124,9 @@ def _pickler_class() -> Any:
 
         def reducer_override(self, obj: Any) -> Any:
             kind = type(obj)
-            if id(obj) in self.bundled or _is_model(obj):
+            if id(obj) in self.bundled or _root(obj, kind, self._by_value) is not None:
                 self.models.append(obj)
-                self.notes.modules.add("sqlalchemy")
+                self.notes.modules.add(_library_of(kind))
                 return self.bundled.get(id(obj), (len, ((),)))
             if kind is FunctionType or issubclass(kind, type):
                 reduced = self._reduced_definition(obj)
@@ -159,24 +152,43 @@ def _pickler_class() -> Any:
     return Pickler
 
 
-def _is_model(obj: Any) -> bool:
-    """Whether SQLAlchemy has mapped something in a script, or it belongs to that."""
+def _root(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> Any:
+    """The class by whose statement an object of a script's is made; None for what is made without one.
+
+    That is what SQLAlchemy has mapped, or belongs to that, and a class of which a metaclass in C has read the body.
+    """
+    if issubclass(kind, type) and _needs_its_statement(kind) and not anew.has_a_name(obj, lambda n: not by_value(n)):
+        return obj
     if "sqlalchemy" not in sys.modules:
-        return False
+        return None
     from fanfold.source.libraries import mapped
 
-    return mapped.apart(obj) is not None
+    return mapped.apart(obj)
+
+
+@lru_cache(maxsize=256)
+def _needs_its_statement(metaclass: Any) -> bool:
+    """Whether classes of a metaclass are more than their members, as msgspec's structs: it is in C, and a library's."""
+    own = metaclass.__mro__[: metaclass.__mro__.index(type)]
+    in_c = (each for each in own if "__new__" in vars(each) and type(vars(each)["__new__"]) is not staticmethod)
+    return any(each.__module__.partition(".")[0] not in sys.stdlib_module_names for each in in_c)
+
+
+def _library_of(kind: Any) -> str:
+    """The library by which a class is made that goes by its statement."""
+    owner = kind.__module__.partition(".")[0]
+    return owner if issubclass(kind, type) and _needs_its_statement(kind) else "sqlalchemy"
 
 
 def _bundled(models: list[Any], notes: Notes) -> dict[int, tuple[Any, ...]]:
-    """How to make what SQLAlchemy has mapped, and the script's functions and classes beside it, by their ids.
+    """How to make what goes by its statement, and the script's functions and classes beside it, by their ids.
 
     All of it is in one bundle, so that what they share is one and the same. Raises `CaptureError`.
     """
     from fanfold.source.capture import Captured
-    from fanfold.source.libraries import mapped, mapped_apart
+    from fanfold.source.libraries import mapped_apart
 
-    captured = Captured(mapped.apart(models[0]))
+    captured = Captured(_root(models[0], type(models[0]), lambda _: True))
     main = vars(sys.modules["__main__"])
     beside = [each for each in notes.functions if each.__globals__ is main]
     beside_too = [each for each in notes.classes if each.__module__ == "__main__"]
@@ -197,9 +209,6 @@ def _reduced_class_in_c(obj: Any) -> tuple[Any, ...] | None:
     return None if name is None else (getattr, (sys.modules[module], name))
 
 
-_REMEMBERING = type(lru_cache(lambda: None))
-
-
 def _reduced(obj: Any, by_value: Callable[[Any], bool], *, new_locks: bool) -> tuple[Any, ...] | None:
     """How to make what cloudpickle would not send, or would send as something else; None for all that it does well."""
     kind = type(obj)
@@ -207,16 +216,10 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool], *, new_locks: bool) -> t
 
 
 def _reduced_by_kind(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
-    if kind in _MAKERS:
-        return _MAKERS[kind](obj)
+    if (reduced := anew.reduced(obj, kind, lambda name: not by_value(name))) is not None:
+        return (parcel.held_reference_of, *reduced[1:]) if reduced[0] is parcel.reference_of else reduced
     if (reduced := _reduced_by_base(obj, kind, by_value)) is not None:
         return reduced
-    if kind is _REMEMBERING and not _has_a_name(obj, by_value):
-        return _reduced_memory(obj)
-    if kind is MethodType and _is_class_method(obj):
-        return getattr, (obj.__self__, obj.__name__)
-    if kind is NewType and not _has_a_name(obj, by_value):  # typing pickles it as a name, which a script has here alone
-        return type_makers.called_in, (obj.__module__, kind, (obj.__qualname__, obj.__supertype__), {})
     _refuse_unmakeable(obj, kind)
     return None
 
@@ -248,18 +251,11 @@ def _reduced_lock(obj: Any, kind: Any) -> tuple[Any, ...] | None:
 
 
 def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
-    """How to make what numpy or a base in C sends without what it is marked with, and what is known by a name."""
+    """How to make what boto3 or Jinja does not say how to make, what was made by hand, and what is known by a name."""
     if kind.__module__ in OF_BOTO3:
         return _reduced_client(obj)
     if kind.__name__ in OF_JINJA and kind.__module__.startswith("jinja2."):
         return jinja.reduced(obj)
-    if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
-        return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
-    if forgets(kind) and obj.__dict__:
-        made = obj.__reduce_ex__(4)
-        maker, args, state, items, pairs = (*made, None, None, None)[:5] if type(made) is tuple else (None,) * 5
-        if own := forgotten(obj, maker, state):
-            return maker, args, (state, own), items, pairs, parcel.set_all
     if kind is ModuleType and getattr(obj, "__spec__", None) is None and by_value(obj.__name__):
         return _reduced_module(obj)
     by_name = type(kind.__reduce__) is FunctionType and kind.__module__ != "typing"  # whose variables are made anew
@@ -274,7 +270,11 @@ def _reduced_by_name(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
         is_found = module != "__main__" and not by_value(module) and has_name(obj, module, made)
         return None if is_found else without_its_name(obj, kind)
     holder = holder_of(obj, made)
-    return None if holder is None or _has_a_name(holder, by_value) else without_its_name(obj, kind)
+    return (
+        None
+        if holder is None or anew.has_a_name(holder, lambda name: not by_value(name))
+        else without_its_name(obj, kind)
+    )
 
 
 def _home_of(obj: Any, name: str) -> str:
@@ -293,24 +293,6 @@ def _refuse_unmakeable(obj: Any, kind: Any) -> None:
         raise PicklingError(f"cannot pickle {kind.__qualname__!r} object: it does not say what it is made of")
 
 
-def _reduced_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
-    """A context variable with its default and what it holds here."""
-    default: tuple[Any, ...] = ()
-    if "default=" in repr(variable):
-        default = (Context().run(variable.get),)
-    try:
-        return parcel.variable_of, (variable.name, default, (variable.get(),))
-    except LookupError:
-        return parcel.variable_of, (variable.name, default, ())
-
-
-def _reduced_code(code: CodeType) -> tuple[Any, ...]:
-    """Code with the name of its file, which a traceback shows and cloudpickle leaves out."""
-    from cloudpickle.cloudpickle import _code_reduce
-
-    return parcel.code_of, (code.co_filename, *_code_reduce(code))
-
-
 def _reduced_client(client: Any) -> tuple[Any, ...]:
     """A client, a resource or a session of boto3: made anew. Raises `PicklingError` where it cannot be."""
     from fanfold.codec.aws_clients import NotAnew, made_anew, made_of
@@ -319,44 +301,6 @@ def _reduced_client(client: Any) -> tuple[Any, ...]:
         return made_anew, made_of(client)
     except NotAnew as error:
         raise PicklingError(f"cannot pickle {type(client).__qualname__!r} object: it is one {error}") from None
-
-
-def _reduced_container(container: Any) -> tuple[Any, ...]:
-    return type(container), (dict(container),)
-
-
-def _reduced_manager(manager: Any) -> tuple[Any, ...]:
-    """What a function under `contextmanager` gives: made anew. Raises `PicklingError` for one that has been entered."""
-    if not is_unentered(manager):
-        raise PicklingError(f"cannot pickle {type(manager).__qualname__!r} object: it has been entered")
-    return type(manager), (manager.func, manager.args, manager.kwds)
-
-
-def _reduced_handler(handler: Any) -> tuple[Any, ...]:
-    """A handler that prints, without its lock."""
-    own = {name: value for name, value in vars(handler).items() if name in ("formatter", "level", "filters")}
-    return parcel.handler_of, (handler.stream, own)
-
-
-def _reduced_logger(logger: Any) -> tuple[Any, ...]:
-    """A logger of that name, with its filters and the handlers that print."""
-    printing = [h for h in logger.handlers if type(h) is StreamHandler and h.stream in (sys.stdout, sys.stderr)]
-    return parcel.logger_of, (logger.name, logger.filters, printing)
-
-
-#: How to make what pickle does not take.
-_MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
-    **dict.fromkeys((WeakKeyDictionary, WeakValueDictionary), _reduced_container),  # as `singledispatch` keeps one
-    MappingProxyType: _reduced_container,
-    CodeType: _reduced_code,
-    ContextVar: _reduced_variable,
-    StreamHandler: _reduced_handler,
-    Logger: _reduced_logger,
-    _GeneratorContextManager: _reduced_manager,
-    partialmethod: reduced_partial_method,
-    # It holds a lock before Python 3.12.
-    cached_property: lambda made: (cached_property, (made.func,), {"attrname": made.attrname}),
-}
 
 
 @lru_cache(maxsize=1024)
@@ -404,23 +348,3 @@ def _found_file(name: str) -> str | None:
         if spec is not None:
             return spec.origin
     return None
-
-
-def _is_class_method(method: MethodType) -> bool:
-    """Whether it goes by its class's name: cloudpickle sends the function beneath, by value."""
-    owner = method.__self__
-    return isinstance(owner, type) and getattr(owner, method.__name__, None) == method
-
-
-def _has_a_name(wrapper: Any, by_value: Callable[[Any], bool]) -> bool:
-    """Whether a worker finds it under its own name."""
-    module = wrapper.__module__
-    if module == "__main__" or by_value(module):
-        return False
-    return getattr(sys.modules.get(module), getattr(wrapper, "__qualname__", ""), None) is wrapper
-
-
-def _reduced_memory(wrapper: Any) -> tuple[Any, ...]:
-    """A function that remembers: its wrapper is pickled as a name, which `__main__` has here alone."""
-    attributes = {name: value for name, value in wrapper.__dict__.items() if name != "__wrapped__"}
-    return parcel.remembering, (wrapper.__wrapped__, wrapper.cache_parameters(), attributes)

@@ -164,6 +164,11 @@ def can_be_made_new(kind: Any, args: Any, keywords: Any) -> bool:
     return True
 
 
+def is_code(value: Any) -> bool:
+    """Whether the value of a member of an Enum is a function or a class, of which another copy is not equal to it."""
+    return isinstance(value, type) or hasattr(value, "__get__")
+
+
 def without_init(kind: type, made: Any) -> Any:
     """What makes a time zone of the user's own bare: pickle would call its class, which may want more than it says."""
     zone = getattr(sys.modules.get("datetime"), "tzinfo", None)

@@ -104,13 +104,28 @@ def new_exception(kind: Any, args: Any) -> BaseException:
     return made
 
 
-def exception_of(kind: Any, args: Any) -> BaseException:
-    """An exception of some arguments, without its class's `__init__`."""
+def exception_of(kind: Any, args: Any, fields: dict[str, Any], made: BaseException | None = None) -> BaseException:
+    """An exception of some arguments, without its class's `__init__`; `made` is one that is there already.
+
+    A group is made of what `fields` says that it holds: its `args` are what somebody's own `__new__` was given.
+    """
     if is_group(kind):
-        return new_exception(kind, args)
-    made = new_exception(kind, ())
+        held = (fields["message"], fields["exceptions"]) if {"message", "exceptions"} <= fields.keys() else args
+        made = new_exception(kind, held)
+        made.args = tuple(args)
+        return made
+    made = made or new_exception(kind, ())
     set_args(made, args)
     return made
+
+
+def set_state(made: BaseException, state: tuple[dict[str, Any], dict[str, Any], Any, bool]) -> None:
+    """Give an exception what it says beside its `args`, and what it was raised from."""
+    fields, attributes, cause, hides = state
+    for name, item in fields.items():
+        set_field(made, name, item)
+    vars(made).update(attributes)
+    made.__cause__, made.__suppress_context__ = cause, hides
 
 
 def is_group(kind: Any) -> bool:

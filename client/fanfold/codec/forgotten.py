@@ -41,8 +41,13 @@ def forgets(kind: Any) -> bool:
 
 
 def _who_says(kind: Any) -> Any:
-    """The class that says how objects of a class are pickled; None where Python does."""
-    return next((base for base in kind.__mro__[:-1] if any(name in vars(base) for name in REDUCERS)), None)
+    """The class that says how objects of a class are pickled; None where Python does.
+
+    What `__new__` is to be given, only Python itself asks for: a class in C with a `__reduce__` of its own does not.
+    """
+    is_python_s = kind.__reduce__ is object.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__
+    names = REDUCERS if is_python_s else REDUCERS[:3]
+    return next((base for base in kind.__mro__[:-1] if any(name in vars(base) for name in names)), None)
 
 
 def _says_in_python(kind: Any) -> bool:

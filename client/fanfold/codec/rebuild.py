@@ -14,7 +14,7 @@ from typing import Any
 from fanfold.codec import classes
 from fanfold.codec.data_notes import tell
 from fanfold.codec.encoded import Damaged
-from fanfold.codec.exceptions import exception_of, is_group, new_exception, own_name, set_args, set_field
+from fanfold.codec.exceptions import exception_of, is_group, new_exception, own_name, set_field, set_state
 from fanfold.codec.registry import is_sealed
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import UPDATE, CodecError, FanfoldError
@@ -220,6 +220,7 @@ class _Builder:
         def fits(enum: Any) -> bool:
             known = enum._member_map_.get(member) if isinstance(enum, EnumMeta) else None
             same = known is not None and (known._value_ is data or bool(known._value_ == data))
+            same = same or (known is not None and data == member and classes.is_code(known._value_))
             return same or (member is None and isinstance(enum, EnumMeta))
 
         found = self._fitting(found, fits, f"it has no member {member} of that value here")
@@ -257,13 +258,15 @@ class _Builder:
         found = self._fitting(found, lambda each: isinstance(each, type) and issubclass(each, BaseException))
         if isinstance(found, Missing):
             return self._plain(found, {"type": found.name, "args": (yield from self._all(args))})
-        if is_group(found):
-            made = self._made.setdefault(number, exception_of(found, (yield from self._all(args))))
-        else:
-            made = self._made.setdefault(number, new_exception(found, ()))
-            set_args(made, (yield from self._all(args)))
+        is_whole = is_group(found)
+        made = None if is_whole else self._made.setdefault(number, new_exception(found, ()))
+        given, told = (yield from self._all(args)), {}
         for name, tree in fields:
-            set_field(made, name, (yield from self._shown(tree)))
+            told[name] = yield from self._shown(tree)
+        made = exception_of(found, given, told, made)
+        self._made.setdefault(number, made)
+        for name, item in told.items():
+            set_field(made, name, item)
         for name, tree in attributes:
             vars(made)[own_name(name)] = yield from self._shown(tree)
         made.__cause__ = yield cause
@@ -590,9 +593,6 @@ def exception_again(
     kind: Any, args: Any, fields: dict[str, Any], attributes: dict[str, Any], cause: Any, hides: bool
 ) -> BaseException:
     """An exception of which that is known; its class's `__init__`, which may take something else, is not called."""
-    made = exception_of(kind, args)
-    for name, item in fields.items():
-        set_field(made, name, item)
-    vars(made).update(attributes)
-    made.__cause__, made.__suppress_context__ = cause, hides
+    made = exception_of(kind, args, fields)
+    set_state(made, (fields, attributes, cause, hides))
     return made

@@ -21,6 +21,7 @@ from fanfold.codec.classes import (
     OF_BOTO3,
     can_be_made_new,
     fields_of,
+    is_code,
     lookup,
     name_of,
     origin,
@@ -234,7 +235,8 @@ def _describe(value: Any, parts: _Parts) -> list[Any]:
         return _exception(value, parts)
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
         member = value._name_ if kind.__members__.get(value._name_) is value else None
-        return ["enum", parts.same(kind), member, parts.attribute("value", value._value_)]
+        says = member if member and is_code(value._value_) else value._value_
+        return ["enum", parts.same(kind), member, parts.attribute("value", says)]
     if is_secret(value):
         from fanfold.codec.sealed import tag_state
 

@@ -7,18 +7,23 @@ it leaves that class as it is.
 
 from __future__ import annotations
 
+import enum
 import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial, partialmethod
+from functools import lru_cache, partial
 from itertools import count
 from pickle import PicklingError
 from types import CellType
 from typing import Any
 
+from fanfold.execution import anew, parcel
+
 #: What SQLAlchemy marks a class with that it has mapped, and a base of such.
 _OF_SQLALCHEMY = frozenset({"_sa_registry", "_sa_class_manager"})
+#: What a library keeps in a class of somebody's to find it faster, and makes anew.
+_KEPT_FOR_SPEED = frozenset({"__msgspec_cache__"})
 #: What an Enum itself says of a member.
 _ENUMS_OWN = ("_value_", "_name_", "__objclass__", "_sort_order_")
 #: Ids of classes that have been made here and have no members yet.
@@ -48,6 +53,7 @@ def pickler_class() -> Any:
             """How to make a class that cloudpickle has taken apart; anything else as it is."""
             if type(reduced) is not tuple or reduced[0].__module__ != "cloudpickle.cloudpickle" or len(reduced) < 3:
                 return reduced
+            _leave_out_kept(reduced[2][0])
             if own := _reduced_otherwise(made, reduced, self.fill):
                 return own
             _evaluate_annotations(made, reduced[2][0])
@@ -128,24 +134,21 @@ def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> 
     """How to make a closure's variable, a type's variable, name or alias, or a ufunc; None for all else."""
     if kind in _REDUCED:
         return _REDUCED[kind](obj)
+    if (reduced := anew.reduced(obj, kind, is_importable)) is not None:
+        return reduced
     if kind.__name__ == "ufunc":
         return _reduced_ufunc(obj)
     if kind.__name__ == "ForwardRef" and kind.__module__ == "annotationlib":
         said = {"module": obj.__forward_module__, "is_class": obj.__forward_is_class__}
-        return call_with, (kind, (obj.__forward_arg__,), said), (None, {"__owner__": obj.__owner__})
+        return parcel.call_with, (kind, (obj.__forward_arg__,), said), (None, {"__owner__": obj.__owner__})
     if kind.__module__ != "typing" or kind.__name__ not in _OF_TYPES:
         return None
     from cloudpickle.cloudpickle import _lookup_module_and_qualname
 
-    from fanfold.source.type_parts import reduced
+    from fanfold.source import type_parts
 
     found = _lookup_module_and_qualname(obj, name=obj.__name__)
-    return reduced(obj, kind, is_named=found is not None and is_importable(found[0].__name__))
-
-
-def reduced_partial_method(method: Any) -> tuple[Any, ...]:
-    """How to make a method with some arguments, which asks for more than its state since 3.14."""
-    return call_with, (partialmethod, (method.func, *method.args), method.keywords)
+    return type_parts.reduced(obj, kind, is_named=found is not None and is_importable(found[0].__name__))
 
 
 def _reduced_ufunc(ufunc: Any) -> tuple[Any, ...] | None:
@@ -168,6 +171,12 @@ def _evaluate_annotations(made: type, members: dict[str, Any]) -> None:
 
         members.pop("__annotations_cache__", None)
         members["__annotations__"] = annotations_of(made)
+
+
+def _leave_out_kept(members: dict[str, Any]) -> None:
+    """Take out of a class's members what is made anew when it is asked for."""
+    for name in _KEPT_FOR_SPEED & members.keys():
+        del members[name]
 
 
 def _leave_out_slots(made: type, members: dict[str, Any]) -> None:
@@ -197,24 +206,22 @@ def _reduced_counter(counter: Any) -> tuple[Any, ...] | None:
 _REDUCED: dict[Any, Callable[[Any], tuple[Any, ...] | None]] = {
     CellType: _reduced_cell,
     count: _reduced_counter,
-    partialmethod: reduced_partial_method,
 }
 
 
 def _reduced_enum(made: Any, args: Any, state: Any, fill: Any) -> tuple[Any, ...]:
     aliases = {name: each.name for name, each in made._member_map_.items() if name != each.name}
-    for alias in aliases:
-        state[0].pop(alias, None)
+    # Without aliases, and with what a flag has of several others: it has no part in a class's members.
+    members = {name: each._value_ for name, each in made._member_map_.items() if name not in aliases}
+    for name in made._member_map_:
+        state[0].pop(name, None)
     own = {each.name: {k: v for k, v in vars(each).items() if k not in _ENUMS_OWN} for each in made}
-    return enum_class, (args, aliases), (state, own, fill), None, None, fill_enum
+    # Functions and classes are members where they were said to be, since 3.11.
+    marked = [name for name, each in members.items() if hasattr(each, "__get__") or isinstance(each, type)]
+    return enum_class, ((*args[:3], members, *args[4:]), aliases, marked), (state, own, fill), None, None, fill_enum
 
 
 # What a pickle calls to make them.
-
-
-def call_with(maker: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """What a call gives."""
-    return maker(*args, **named)
 
 
 def empty_cell() -> CellType:
@@ -291,13 +298,15 @@ def fill_new_class(made: type, state: Any) -> None:
         fill_class(made, state)
 
 
-def enum_class(args: tuple[Any, ...], aliases: dict[str, str]) -> Any:
+def enum_class(args: tuple[Any, ...], aliases: dict[str, str], marked: list[str]) -> Any:
     """The Enum that this process knows by its id, or a new one with its members and nothing else."""
     from cloudpickle import cloudpickle
 
     known = _known(args[5])
     if known is not None:
         return known
+    for name in marked:
+        args[3][name] = enum.member(args[3][name])  # type: ignore[attr-defined,unused-ignore]
     made = cloudpickle._make_skeleton_enum(*args)
     for alias, name in aliases.items():
         made._member_map_[alias] = made._member_map_[name]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from struct import Struct
 from types import CodeType, FunctionType
 from typing import Any
+from weakref import WeakMethod, proxy, ref
 
 from fanfold.contract.records import NamedTuple
 
@@ -178,6 +179,55 @@ def logger_of(name: str, filters: list[Any], printing: list[Any]) -> Any:
     if printing:
         logger.handlers[:] = [*(h for h in logger.handlers if type(h) is not StreamHandler), *printing]
     return logger
+
+
+def call_with(maker: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What a call gives."""
+    return maker(*args, **named)
+
+
+def member_of(kind: Any, name: str) -> Any:
+    """The member of an Enum that has that name."""
+    return kind._member_map_[name]
+
+
+class _Gone:
+    """What nobody holds."""
+
+
+def reference_of(kind: Any = ref, target: Any = None, *more: Any) -> Any:
+    """A weak reference to an object; without one, to what is gone."""
+    return kind(_Gone() if target is None else target, *more)
+
+
+def gone_proxy(is_callable: bool) -> Any:
+    """A weak proxy of what is gone."""
+    return proxy(lambda: None) if is_callable else proxy(_Gone())
+
+
+def descriptor_of(owner: type, name: str) -> Any:
+    """What a class itself has under a name."""
+    return vars(owner)[name]
+
+
+def weak_method_of(target: Any, name: str) -> Any:
+    """A weak reference to a method of an object."""
+    return WeakMethod(getattr(target, name))
+
+
+#: What a call's weak references refer to: its caller has it, whether the call is given it or not.
+_referents: list[Any] = []
+
+
+def held_reference_of(*parts: Any) -> Any:
+    """The same in an argument: what it refers to is there until the call is over."""
+    _referents.extend(parts[1:2])
+    return reference_of(*parts)
+
+
+def let_referents_go() -> None:
+    """The call is over."""
+    _referents.clear()
 
 
 def remembering(function: Callable[..., Any], parameters: dict[str, Any], attributes: dict[str, Any]) -> Any:

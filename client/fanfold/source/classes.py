@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec.classes import is_code
 from fanfold.source import pickled, refusals
 from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
@@ -60,12 +61,12 @@ def _default(value: Any) -> Any:
     return MISSING if type(value).__name__ in _NO_DEFAULT else value
 
 
-#: What Python keeps in a class for itself.
+#: What Python keeps in a class for itself, and msgspec to find it faster.
 PYTHONS_OWN = frozenset(
     {
         "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__",
         "__slotnames__", "_abc_impl", "__abstractmethods__", "__annotate__", "__annotate_func__", "__slots__",
-        "__annotations_cache__", "__orig_bases__", "__classcell__", "__annotations__",
+        "__annotations_cache__", "__orig_bases__", "__classcell__", "__annotations__", "__msgspec_cache__",
     }
 )  # fmt: skip
 _DATACLASS = frozenset(
@@ -221,9 +222,7 @@ def _by_members(graph: Graph, made: type) -> Any:
     parts["members"] = [
         [name, graph.ref(value, f".{name}")]
         for name, value in list(vars(made).items())
-        if name not in PYTHONS_OWN
-        and not isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType))
-        and not (is_dataclass and _is_generated(name, value))
+        if name not in PYTHONS_OWN and not _is_slot(value) and not (is_dataclass and _is_generated(name, value))
     ]
     if annotations := annotations_of(made):
         parts["members"].insert(0, ["__annotations__", graph.ref(annotations)])
@@ -421,12 +420,17 @@ def _given(made: type, node: ast.ClassDef) -> Iterator[tuple[ast.expr | None, An
             if _was_set_since(expression, now):
                 yield expression, now
             continue
-        if isinstance(expression, ast.Call) and not is_enum(made):
-            continue  # a field with all its settings, of which the default is only one
+        if isinstance(expression, ast.Call) and (not is_enum(made) or is_code(default)):
+            continue  # a field with all its settings, of which the default is only one; `enum.member(f)`
         if default is not MISSING:
             yield expression, default
-        elif not makes_fields(made) and not is_enum(made) and target in vars(made):
-            yield expression, vars(made)[target]
+        elif not makes_fields(made) and not is_enum(made) and not _is_slot(vars(made).get(target, default)):
+            yield expression, vars(made)[target]  # a struct has a slot: what a field was given, its statement says
+
+
+def _is_slot(member: Any) -> bool:
+    """Whether a class has a field there, or nothing."""
+    return member is MISSING or isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType))
 
 
 #: What a literal may be of.
@@ -483,7 +487,7 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
 
 
 def _is_made_by_library(made: type, name: str, value: Any) -> bool:
-    if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType, cached_property)):
+    if _is_slot(value) or isinstance(value, cached_property):
         return True
     if type(value).__module__ in ("_ctypes", "ctypes"):  # what a Structure makes of its fields
         return True

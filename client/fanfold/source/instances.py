@@ -8,13 +8,14 @@ from __future__ import annotations
 import copyreg
 import functools
 import itertools
+import operator
 import sys
 import types
 from _thread import _local
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
-from fanfold.codec.classes import OF_BOTO3, can_be_made_new, without_init
+from fanfold.codec.classes import OF_BOTO3, can_be_made_new, is_code, without_init
 from fanfold.codec.counters import stands_at
 from fanfold.codec.forgotten import forgotten
 from fanfold.codec.registry import knows
@@ -66,7 +67,13 @@ def _described(graph: Graph, value: Any, kind: type) -> Any:
         return ["value", text] if _is_writeable(value, kind) else _read_only(graph, text)
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
-    special = _exception if issubclass(kind, BaseException) else _of_array_or_frame
+    special = (
+        _exception
+        if issubclass(kind, BaseException)
+        else _member
+        if hasattr(kind, "_member_map_")
+        else _of_array_or_frame
+    )
     if kind.__module__ in OF_THREADS or issubclass(kind, _local):
         special = _made_anew
     return special(graph, value, kind) or _taken_apart(graph, value)
@@ -465,6 +472,11 @@ def _note_object(graph: Graph, value: Any, kept: Any) -> None:
     graph.note_object(value)
     if kept is not None and keeps_a_lock(type(value), kept):
         raise graph.refuse(value)
+
+
+def _member(graph: Graph, value: Any, kind: type) -> Any:
+    """A member of an Enum whose value is code, by its name: of another object of that code there is none."""
+    return call(graph, operator.getitem, kind, value._name_) if is_code(value._value_) else None
 
 
 def _exception(graph: Graph, value: BaseException, kind: type) -> Any:

@@ -304,7 +304,7 @@ class Builder:
         maker = self.get(parts["of"])
         arguments = [self.get(each) for each in parts.get("args", ())]
         named = {name: self.get(each) for name, each in parts.get("kwargs", {}).items()}
-        self._fill_these([*parts.get("args", ()), *parts.get("kwargs", {}).values()])
+        self._fill_these([parts["of"], *parts.get("args", ()), *parts.get("kwargs", {}).values()])
         if ref in self.made:  # what it is made of holds it
             return self.made[ref]
         made = self.made[ref] = maker(*arguments, **named)
@@ -364,7 +364,7 @@ class Builder:
 
         self.made[ref] = made = bare_class(metaclass, parts["name"], bases, space)
         for name, value in parts["members"]:
-            self.later(lambda v, name=name: type.__setattr__(made, name, v), value)  # type: ignore[misc]
+            self._set_member(ref, made, name, value)
         if "dataclass" in parts:
             self._unwritten[made] = parts["dataclass"]
         if "abstract" in parts:
@@ -372,6 +372,14 @@ class Builder:
         for subclass in parts.get("registered", ()):
             self.later(lambda v: metaclass.register(made, v), subclass)
         return made
+
+    def _set_member(self, ref: int, made: type, name: str, value: Ref) -> None:
+        """Give a class a member; without those by which its objects are made, it is not filled."""
+        put = lambda: type.__setattr__(made, name, self.get(value))  # noqa: E731
+        if name in ("__new__", "__init__"):
+            self._fill_later(ref, put, self._pending)
+        else:
+            self._pending.append(put)
 
     def _write_dataclass(self, made: type) -> bool:
         """Have `dataclass` write a class's methods, its bases' first; whether it has those by now.

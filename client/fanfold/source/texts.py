@@ -253,9 +253,17 @@ def parse(path: str, text: str) -> Source:
 
 
 def read(path: str) -> str:
-    """The text of a Python file, in the encoding that it declares."""
-    with tokenize.open(path) as file:
-        return file.read()
+    """The text of a Python file, in the encoding that it declares; also of one within a zip that is imported from."""
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except NotADirectoryError:
+        for archive, importer in list(sys.path_importer_cache.items()):
+            if type(importer).__name__ == "zipimporter" and path.startswith(archive + os.sep):
+                from importlib.util import decode_source
+
+                return decode_source(importer.get_data(path))  # type: ignore[union-attr]
+        raise
 
 
 def first_line(node: ast.stmt) -> int:

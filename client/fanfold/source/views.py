@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
 
-_OF_DICTS = {
+#: The views of a dict's parts, with the method that gives them.
+OF_DICTS = {
     type(getattr(kind(), name)()): (kind, name) for kind in (dict, OrderedDict) for name in ("keys", "values", "items")
 }
 
@@ -27,18 +28,18 @@ def _call(graph: Graph, maker: Any, *args: Any) -> list[Any]:
     return call(graph, maker, *args)
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """The mapping that a view or a proxy keeps for itself."""
     return next(each for each in gc.get_referents(value) if each is not type(value))
 
 
 def _view(graph: Graph, value: Any) -> Any:
-    kind, name = _OF_DICTS[type(value)]
-    return _call(graph, getattr(kind, name), _shown(value))
+    kind, name = OF_DICTS[type(value)]
+    return _call(graph, getattr(kind, name), shown(value))
 
 
 def _proxy(graph: Graph, value: Any) -> Any:
-    return _call(graph, types.MappingProxyType, _shown(value))
+    return _call(graph, types.MappingProxyType, shown(value))
 
 
 def _memory(graph: Graph, value: memoryview) -> Any:
@@ -70,12 +71,18 @@ def _weak_method(graph: Graph, value: Any) -> Any:
 
 
 def _weak_proxy(graph: Graph, value: Any) -> Any:
-    """Its target is what any of its methods is bound to, for a proxy has nothing of its own."""
     try:
-        target = value.__reduce_ex__.__self__
+        return _call(graph, weakref.proxy, target_of(value))
     except ReferenceError:
         raise graph.refuse(None, "a weak reference to what is gone") from None
-    return _call(graph, weakref.proxy, target)
+
+
+def target_of(proxy: Any) -> Any:
+    """What a weak proxy stands for: what any of its methods is bound to, for it has nothing of its own.
+
+    Raises `ReferenceError` where that is gone.
+    """
+    return proxy.__mro__[0] if issubclass(proxy.__class__, type) else proxy.__reduce_ex__.__self__
 
 
 def _weak_container(graph: Graph, value: Any) -> Any:
@@ -84,7 +91,7 @@ def _weak_container(graph: Graph, value: Any) -> Any:
 
 #: How each kind travels.
 MAKERS: dict[type, Callable[..., Any]] = {
-    **dict.fromkeys(_OF_DICTS, _view),
+    **dict.fromkeys(OF_DICTS, _view),
     types.MappingProxyType: _proxy,
     memoryview: _memory,
     weakref.ref: _weak,

@@ -83,6 +83,8 @@ def perform(text: str, result_file: str, tidy: Callable[[], None]) -> CallResult
         packed = parcel.pack(value, pickle.dumps if type(value) in _PLAIN else _dumps())
     except BaseException as error:  # noqa: BLE001  the user's own code, which a result's pickling is as well
         return _told(RAISED, _packed_error(error), result_file)
+    finally:
+        parcel.let_referents_go()
     return _told(VALUE, packed, result_file)
 
 
