@@ -44,6 +44,35 @@ def test_an_object_that_has_changed_is_read_again(bucket, on_cloud):
             assert job.counts() == {status: 1}
 
 
+def first_pixel(path: str, attempt: int) -> int:
+    import rasterio
+
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(path) as scene:
+        return int(scene.read(1)[0, 0])
+
+
+def raster_of(value: int) -> bytes:
+    import numpy as np
+    import rasterio
+    from rasterio.io import MemoryFile
+
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 1, "dtype": "uint8"}
+    with MemoryFile() as file:
+        with file.open(**profile, transform=rasterio.Affine(1, 0, 0, 0, -1, 8)) as scene:
+            scene.write(np.full((1, 8, 8), value, "uint8"))
+        return bytes(file.read())
+
+
+def test_a_worker_that_has_read_a_raster_reads_the_new_one_in_its_place(bucket, on_cloud):
+    """GDAL keeps what it has read of files far away, for as long as its process lives."""
+    pytest.importorskip("rasterio")
+    s3, key = on_cloud.client("s3"), f"{PREFIX}/scene.tif"
+    for value in (1, 2):
+        s3.put_object(Bucket=bucket, Key=key, Body=raster_of(value))
+        job = fanfold.submit(first_pixel, [{"path": f"s3://{bucket}/{key}", "attempt": value}], collect=False)
+        assert job.results() == [value]
+
+
 def reads_slowly(path: str, told: str) -> str:
     import time
 

@@ -58,6 +58,10 @@ def stamps_before(job: JobContext, arguments: str) -> StampsBefore:
         except CannotLook as reason:
             found[path], found.unseen = "", str(reason)
     found.s3 = stamps.client
+    if any(path.is_far for path in found):
+        from fanfold.execution.worker.far_files import forget_if_changed
+
+        forget_if_changed(found)
     return found
 
 

@@ -43,6 +43,10 @@ _INSTANT_S, _INSTANT_CALLS = 0.001, 64
 _LOOKED_AT_S = 0.2
 
 
+#: What keeps something of files that it has read far away (`far_files`).
+_REMEMBERING = ("rasterio", "pyogrio", "fiona", "osgeo", "fsspec")
+
+
 class CpuTime:
     """CPU seconds of this process, and of the children it has waited for."""
 
@@ -325,6 +329,8 @@ class Sandbox:
 
     def _enter(self, job: JobContext, called: Called) -> None:
         """Say in the environment, also for processes that the UDF starts, what run this is."""
+        if job is not self._job or called.attempt > 1:  # files may have been written anew since, or have come
+            _forget_far_files()
         if job is not self._job:
             self._job = job
             if job.udf.source:
@@ -418,6 +424,13 @@ class Sandbox:
         sys.argv = self._argv[:]
         sys.path = self._path
         sys.path[:] = self._path_entries
+
+
+def _forget_far_files() -> None:
+    if any(name in sys.modules for name in _REMEMBERING):
+        from fanfold.execution.worker.far_files import forget
+
+        forget()
 
 
 def _standing(otherwise: str) -> str:
