@@ -71,7 +71,7 @@ def _libraries(loaded: tuple[str, ...]) -> list[str]:
 
 
 def _file_systems(kind: Any) -> Iterator[Any]:
-    """The file systems that fsspec keeps for whoever asks for the same again."""
+    """The file systems that fsspec keeps, to be given again where the same is asked for."""
     yield from list(getattr(kind, "_cache", {}).values())
     for each in kind.__subclasses__():
         yield from _file_systems(each)
