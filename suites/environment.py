@@ -22,7 +22,7 @@ CLOUDPICKLE_TESTS = "3.1.0"
 PACKAGES = (
     *("cloudpickle", "loky", "joblib", "scikit-learn", "dask[array,dataframe]", "xarray", "scipy", "emcee"),
     *("nevergrad", "adaptive", "pytest", "pytest-timeout", "psutil", "tornado", "threadpoolctl", "ipython"),
-    *("attrs", "matplotlib", "sympy", "numba", "toolz"),
+    *("attrs", "matplotlib", "sympy", "numba", "toolz", "dill", "pathos"),
 )
 
 
@@ -63,6 +63,16 @@ def cloudpickle_tests() -> Path:
         _run([fanfold_python(), "-m", "pip", "install", "-q", "--no-deps", folder / "tests" / "cloudpickle_testpkg"])
         installed.touch()
     return folder
+
+
+def dill_tests() -> Path:
+    """The folder that holds dill's tests: it is installed with them."""
+    return _folder_of("dill") / "tests"
+
+
+def _folder_of(package: str) -> Path:
+    asked = f"import {package}; print(*{package}.__path__)"
+    return Path(subprocess.check_output([fanfold_python(), "-c", asked], text=True).strip())
 
 
 def cpython_tests() -> Path:

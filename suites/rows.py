@@ -121,6 +121,25 @@ def _cpython(engine: str) -> Outcomes:
     return by_pytest(engine, str(ADAPTERS / "cpython_suite.py"), timeout_s=60, SUITES_FOLDER=str(folder))
 
 
+def _pool(engine: str) -> Outcomes:
+    folder = environment.cpython_tests()
+    return by_pytest(engine, str(ADAPTERS / "pool_suite.py"), timeout_s=60, SUITES_FOLDER=str(folder))
+
+
+#: dill's tests of what it pickles; the others are of its looking into texts, files, sessions and itself.
+_OF_DILL = (
+    "abc classdef dataclasses dictviews extendpickle fglobals functions functors nested properties"
+    " pycapsule recursive restricted selected threads weakref"
+).split()
+
+
+def _dill(engine: str) -> Outcomes:
+    outcomes: Outcomes = {}
+    for name in _OF_DILL:
+        outcomes |= by_program(engine, ADAPTERS / "dill_suite.py", str(environment.dill_tests() / f"test_{name}.py"))
+    return outcomes
+
+
 def _programs(folder: str) -> Callable[[str], Outcomes]:
     def run(engine: str) -> Outcomes:
         outcomes: Outcomes = {}
@@ -182,6 +201,20 @@ WHY = {
         ),
         "it looks here at what a call has done to an object, which was the worker's own",
     ),
+    **dict.fromkeys(
+        (
+            *(f"test_abc: test_abc_{name}" for name in ("local", "non_local")),
+            *(f"test_classdef: test_{name}" for name in ("inherit", "namedtuple")),
+            "test_dataclasses: test_dataclasses",
+        ),
+        "it asks that a class comes back as a copy, where the very class comes back",
+    ),
+    "test_recursive: test_recursive_function": "it asks that a function does not bring itself along",
+    "test_pycapsule: test_pycapsule": "what only C knows stays where it is: an address of this process",
+    **dict.fromkeys(
+        (f"test_threads: test_{name}_thread" for name in ("join", "new", "run")), "a thread goes on where it is"
+    ),
+    "pool_suite.py::PoolTest::test_traceback": "it asks for multiprocessing's own class of a remote traceback",
     "::test_grid_search_cv_splits_consistency": "it sends a generator, which nothing can pickle",
     "::test_error_capture[loky]": "it asks the backend for loky's own executor",
     "::test_nested_parallel_warnings[threading-loky-True]": (
@@ -205,12 +238,14 @@ def _fused(engine: str) -> Outcomes:
 
 ROWS = [
     Row("cloudpickle", "cloudpickle's own tests", "117 of 121", _cloudpickle, "loky", "loky"),
+    Row("dill", "dill's own tests of what it pickles", "as dill", _dill, "dill, in one process,", "dill"),
     Row("idioms", "idioms of data-science code", "165 of 177, 0 wrong", _programs("idioms"), "loky", "loky"),
     Row("executed", "source executed again", "all right or refused", _programs("executed"), "loky", "loky"),
     Row("sklearn-functions", "scikit-learn functions with n_jobs", "29", _program("sklearn_functions"), "loky", "loky"),
     Row("sklearn", "scikit-learn's test_parallel and test_search", "as loky", _scikit_learn, "loky", "loky", 8),
     Row("joblib", "joblib's test_parallel", "150 of 156", _joblib, "loky", "loky", 8),
     Row("cpython", "CPython's concurrent.futures", "all that apply", _cpython, "ProcessPoolExecutor", "processes"),
+    Row("pool", "CPython's multiprocessing.pool", "all that apply", _pool, "Pool", "processes"),
     Row(
         "science",
         "scipy, emcee, nevergrad, adaptive on the Executor",

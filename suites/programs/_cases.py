@@ -36,7 +36,7 @@ def case(name, act, expected=None, *, same=None):
         good = same(got) if same is not None else _equal(got, expected)
         said = ["works", ""] if good else ["wrong", f"got {got!r}, expected {expected!r}"]
     except BaseException as error:
-        said = [_kind(error), f"{type(error).__name__}: {error}"]
+        said = [kind_of(error), f"{type(error).__name__}: {error}"]
     finally:
         signal.alarm(0)
     say(name, *said)
@@ -63,7 +63,7 @@ def _equal(got, expected):
         return bool(np.array_equal(got, expected))
 
 
-def _kind(error):
+def kind_of(error):
     """Whether it was refused before anything ran, or failed."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & {"CaptureError", "InputError", "CodecError", "PicklingError", "UnsupportedError"}:
