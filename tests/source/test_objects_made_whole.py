@@ -343,3 +343,24 @@ def test_a_struct_s_fields_have_the_defaults_that_its_statement_gives(desk: Desk
         def main(): return held.size, Square().kind is Kind.A, msgspec.json.encode(Square())
     """
     assert desk.result(text) == (3, True, b'{"type":"square","size":1,"kind":"a","tags":[]}')
+
+
+def test_what_c_has_made_of_a_class_is_made_again(desk: Desk) -> None:
+    text = """
+        import ctypes, msgspec, random
+        class Part(ctypes.Union):
+            _fields_ = [("whole", ctypes.c_int), ("bytes", ctypes.c_ubyte * 4), ("above", ctypes.POINTER(ctypes.c_int))]
+        class Node(msgspec.Struct):
+            n: int
+        decoder, encoder = msgspec.json.Decoder(Node), msgspec.msgpack.Encoder(enc_hook=str)
+        row, pointer = ctypes.c_ubyte * 4, ctypes.POINTER(ctypes.c_int)
+        class Dice(random.Random):
+            def __init__(self, seed, sides):
+                super().__init__(seed)
+                self.sides = sides
+        dice = Dice(3, 6)
+        def main():
+            same = row is ctypes.c_ubyte * 4, pointer is ctypes.POINTER(ctypes.c_int)
+            return list(Part(whole=1).bytes), same, decoder.decode(b'{"n": 9}').n, encoder.encode([1j]), dice.sides
+    """
+    assert desk.result(text) == ([1, 0, 0, 0], (True, True), 9, b"\x91\xa21j", 6)

@@ -4,10 +4,12 @@
 of JSON for each kind: which of these differ, and how. `test_objects_of_a_script` runs it.
 """
 
+import ctypes
 import datetime
 import enum
 import functools
 import json
+import random
 import sys
 import types
 import weakref
@@ -323,6 +325,45 @@ def made_what_extends_a_class_in_c():
 def seen_what_extends_a_class_in_c(value):
     day, array = value
     return day.year, day.note, array.tolist(), array.note, type(array) is Noted
+
+
+class Point(ctypes.Structure):
+    _fields_ = [("x", ctypes.c_int), ("rest", ctypes.c_ubyte * 4), ("above", ctypes.POINTER(ctypes.c_int))]
+
+    def twice(self):
+        return 2 * self.x
+
+
+SHAPES, WRITER = msgspec.json.Decoder(Square), msgspec.json.Encoder(enc_hook=str)
+
+
+def made_what_c_has_made():
+    return Point(3).twice(), SHAPES, WRITER
+
+
+def seen_what_c_has_made(value):
+    twice, decoder, encoder = value
+    read = decoder.decode(b'{"type":"square","size":4}')
+    return twice, list(Point(1, (1, 2)).rest), read == Square(size=4), encoder.encode([Point]) != b""
+
+
+class Dice(random.Random):
+    def __init__(self, seed, sides):
+        super().__init__(seed)
+        self.sides = sides
+
+    def roll(self):
+        return self.randint(1, self.sides)
+
+
+def made_random_numbers():
+    dice = Dice(3, sides=20)
+    dice.roll()
+    return dice
+
+
+def seen_random_numbers(value):
+    return [value.roll() for _ in range(4)], value.sides
 
 
 class Slotted:

@@ -168,7 +168,12 @@ def _root(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> Any:
 
 @lru_cache(maxsize=256)
 def _needs_its_statement(metaclass: Any) -> bool:
-    """Whether classes of a metaclass are more than their members, as msgspec's structs: it is in C, and a library's."""
+    """Whether classes of a metaclass are more than their members, as msgspec's structs: it is in C, and a library's.
+
+    Of the standard library these are ctypes' structures and unions.
+    """
+    if metaclass.__module__ == "_ctypes":
+        return metaclass.__name__ in ("PyCStructType", "UnionType")
     own = metaclass.__mro__[: metaclass.__mro__.index(type)]
     in_c = (each for each in own if "__new__" in vars(each) and type(vars(each)["__new__"]) is not staticmethod)
     return any(each.__module__.partition(".")[0] not in sys.stdlib_module_names for each in in_c)

@@ -170,12 +170,17 @@ def is_code(value: Any) -> bool:
 
 
 def without_init(kind: type, made: Any) -> Any:
-    """What makes a time zone of the user's own bare: pickle would call its class, which may want more than it says."""
-    zone = getattr(sys.modules.get("datetime"), "tzinfo", None)
-    is_zone = zone is not None and issubclass(kind, zone) and kind.__reduce__ is zone.__reduce__
-    if is_zone and made[:2] == (kind, ()) and origin(kind.__module__) == "own":
+    """What makes a time zone or random numbers of the user's own bare: pickle would call a class that may want more."""
+    says = {name: getattr(sys.modules.get(module), name, None) for module, name in _SAY_NOTHING}
+    base = next((each for each in says.values() if each is not None and issubclass(kind, each)), None)
+    is_one = base is not None and kind.__reduce__ is base.__reduce__
+    if is_one and made[:2] == (kind, ()) and origin(kind.__module__) == "own":
         return (getattr(copyreg, "__newobj__"), (kind,), *made[2:])  # noqa: B009 - mangled otherwise
     return made
+
+
+#: Classes of the standard library that say to pickle nothing of what an object was made of.
+_SAY_NOTHING = (("datetime", "tzinfo"), ("random", "Random"))
 
 
 def fields_of(kind: type) -> list[str] | None:

@@ -23,7 +23,8 @@ def forgotten(value: Any, maker: Any, state: Any) -> dict[str, Any]:
     if not forgets(kind) or any(type(each) is dict for each in (state if type(state) is tuple else (state,))):
         return {}
     own: dict[str, Any] = value.__dict__
-    if not own or (maker is not kind and _says_in_python(kind)):  # a logger is looked up, and has all that is its own
+    is_made = maker is kind or getattr(maker, "__name__", "") == "__newobj__"
+    if not own or (not is_made and _says_in_python(kind)):  # a logger is looked up, and has all that is its own
         return {}
     known = names_kept(standard_classes(kind))
     return {name: each for name, each in own.items() if name not in known}

@@ -110,19 +110,20 @@ def _has_own_way(kind: Any) -> bool:
 
 
 def _reduced_extended(obj: Any, kind: Any) -> tuple[Any, ...] | None:
-    """How to make what extends a class in C, which leaves out what its objects have beside; None for others."""
+    """How to make what extends a class of Python's own that leaves out what its objects have; None for others."""
     if kind.__reduce__ is object.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
         return None
     if not getattr(obj, "__dict__", None):
         return None
+    from fanfold.codec.classes import without_init
     from fanfold.codec.forgotten import forgets, forgotten
 
-    if not forgets(kind):
+    if not forgets(kind) or type(said := obj.__reduce_ex__(4)) is not tuple:
         return None
-    made = obj.__reduce_ex__(4)
-    maker, args, state, items, pairs = (*made, None, None, None)[:5] if type(made) is tuple else (None,) * 5
-    own = forgotten(obj, maker, state)
-    return (maker, args, (state, own), items, pairs, parcel.set_all) if own else None
+    maker, args, state, items, pairs = (*(made := without_init(kind, said)), None, None, None)[:5]
+    if own := forgotten(obj, maker, state):
+        return maker, args, (state, own), items, pairs, parcel.set_all
+    return None if made is said else made
 
 
 def _reduced_array(array: Any) -> tuple[Any, ...] | None:
@@ -236,6 +237,20 @@ def _reduced_config(config: Any) -> tuple[Any, ...]:
     return type(config), (config.config_dict,)
 
 
+def _reduced_type_of_c(made: Any) -> tuple[Any, ...] | None:
+    """An array or a pointer of ctypes: the one class that it keeps for it."""
+    from fanfold.source.libraries.types_of_c import made_of
+
+    return made_of(made)
+
+
+def _reduced_coder(coder: Any) -> tuple[Any, ...]:
+    """A decoder or an encoder of msgspec's, which says what it was made of."""
+    from fanfold.source.libraries.structs import made_of
+
+    return parcel.call_with, (type(coder), (), made_of(coder))
+
+
 def reduced_partial_method(method: Any) -> tuple[Any, ...]:
     """How to make a method with some arguments, which asks for more than its state since 3.14."""
     return parcel.call_with, (partialmethod, (method.func, *method.args), method.keywords)
@@ -267,6 +282,8 @@ _NAMED: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
 }
 #: The same for classes of modules that nobody may have imported.
 _OF_MODULES: dict[tuple[str, str], Callable[[Any], tuple[Any, ...] | None]] = {
+    **dict.fromkeys((("_ctypes", "PyCArrayType"), ("_ctypes", "PyCPointerType")), _reduced_type_of_c),
+    **{(f"msgspec.{way}", name): _reduced_coder for way in ("json", "msgpack") for name in ("Decoder", "Encoder")},
     ("numpy", "ndarray"): _reduced_array,
     ("logging", "StreamHandler"): _reduced_handler,
     ("logging", "Logger"): _reduced_logger,

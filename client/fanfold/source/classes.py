@@ -110,7 +110,18 @@ def _made_by_library(graph: Graph, made: type) -> Any:
         from fanfold.source.libraries import generic_models
 
         node = generic_models.describe(graph, made)
+    if node is None and type(made).__module__ == "_ctypes":
+        from fanfold.source.libraries.types_of_c import made_of
+
+        if (parts := made_of(made)) is not None:
+            node = _call(graph, parts[0], *parts[1])
     return node
+
+
+def _call(graph: Graph, maker: Any, *args: Any) -> list[Any]:
+    from fanfold.source.instances import call  # which imports this
+
+    return call(graph, maker, *args)
 
 
 def _not_plain(graph: Graph, made: type, namespace: dict[str, Any]) -> Any:

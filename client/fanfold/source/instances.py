@@ -412,12 +412,24 @@ def _of_a_module(kind: type) -> Any:
         from fanfold.source import type_parts
 
         return type_parts.maker_of(kind)
+    if kind.__module__.startswith("msgspec.") and kind.__name__ in ("Decoder", "Encoder"):
+        return _coder
     logging = sys.modules.get("logging")
-    if logging is not None and kind in (logging.Logger, logging.StreamHandler):
-        from fanfold.source.libraries import loggers
+    return _of_logging if logging is not None and kind in (logging.Logger, logging.StreamHandler) else None
 
-        return loggers.describe_logger if kind is logging.Logger else loggers.describe_handler
-    return None
+
+def _of_logging(graph: Graph, value: Any) -> Any:
+    from fanfold.source.libraries import loggers
+
+    is_logger = type(value).__name__ == "Logger"
+    return (loggers.describe_logger if is_logger else loggers.describe_handler)(graph, value)
+
+
+def _coder(graph: Graph, value: Any) -> Any:
+    """A decoder or an encoder of msgspec's, of what it says that it was made of."""
+    from fanfold.source.libraries.structs import made_of
+
+    return call(graph, type(value), **made_of(value))
 
 
 def _builtin_wrapper(graph: Graph, value: Any) -> Any:
