@@ -12,6 +12,7 @@ import json
 import math
 import multiprocessing
 import os
+import pickle
 import random
 import re
 import subprocess
@@ -211,6 +212,17 @@ def test_a_result_that_does_not_unpickle_is_told_by_the_future_and_harms_no_othe
     future = executor.submit(unreadable)
     with pytest.raises(BrokenProcessPool, match="nobody reads this"):
         future.result(timeout=60)
+    assert executor.submit(scaled, 2).result(timeout=60) == 4
+
+
+class Exits:
+    def __reduce__(self):
+        sys.exit(0)
+
+
+def test_what_would_end_this_program_while_it_is_pickled_is_refused(executor):
+    with pytest.raises(pickle.PicklingError, match="cannot pickle 'tuple' object: SystemExit: 0"):
+        executor.submit(scaled, Exits()).result(timeout=60)
     assert executor.submit(scaled, 2).result(timeout=60) == 4
 
 

@@ -73,19 +73,24 @@ class Modules:
         """
         if self._pickler is None:
             self._pickler = _pickler_class()
-        with io.BytesIO() as file:
-            pickler = self._pickler(file, protocol, buffer_callback, self.goes_by_value)
-            pickler.notes, pickler.forced, pickler.new_locks = notes or Notes(), forced, new_locks
-            pickler.models, pickler.bundled = list[Any](), {}
-            pickler.dump(value)
-            if not pickler.models:
-                return file.getvalue()
-        with io.BytesIO() as file:  # once more, with what it refers to of a bundle
-            again = self._pickler(file, protocol, buffer_callback, self.goes_by_value)
-            again.notes, again.forced, again.new_locks = Notes(), forced, new_locks
-            again.models, again.bundled = [], _bundled(pickler.models, pickler.notes)
-            again.dump(value)
-            return file.getvalue()
+        try:
+            return self._dumps(value, (protocol, buffer_callback), notes or Notes(), forced, new_locks=new_locks)
+        except SystemExit as error:  # of the user's own __reduce__: this program is not to end for it
+            raise PicklingError(f"cannot pickle {type(value).__qualname__!r} object: SystemExit: {error}") from error
+
+    def _dumps(
+        self, value: Any, way: tuple[int, Any], notes: Notes, forced: frozenset[int], *, new_locks: bool
+    ) -> bytes:
+        bundled: dict[int, tuple[Any, ...]] = {}
+        while True:
+            with io.BytesIO() as file:
+                pickler = self._pickler(file, *way, self.goes_by_value)
+                pickler.notes, pickler.forced, pickler.new_locks = Notes() if bundled else notes, forced, new_locks
+                pickler.models, pickler.bundled = list[Any](), bundled
+                pickler.dump(value)
+                if bundled or not pickler.models:
+                    return file.getvalue()
+            bundled = _bundled(pickler.models, pickler.notes)  # once more, with what it refers to of a bundle
 
     def can_pickle(self, value: Any) -> bool:
         """Whether a value can be pickled."""

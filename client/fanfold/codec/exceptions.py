@@ -114,7 +114,7 @@ def exception_of(kind: Any, args: Any, fields: dict[str, Any], made: BaseExcepti
         made = new_exception(kind, held)
         made.args = tuple(args)
         return made
-    made = made or new_exception(kind, ())
+    made = new_exception(kind, ()) if made is None else made
     set_args(made, args)
     return made
 
