@@ -83,6 +83,7 @@ def test_dollars_print_as_such(amount, text):
         (125, "2 min 5 s"),
         (3599.9, "1 h"),
         (4800, "1 h 20 min"),
+        (-125, "-2 min 5 s"),
     ],
 )
 def test_seconds_print_as_people_say_them(seconds, text):

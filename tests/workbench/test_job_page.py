@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from hashlib import sha256
 
 import pandas as pd
@@ -92,6 +93,22 @@ def test_a_running_job_shows_what_is_left_and_an_event_is_there_soon(visit, stor
     picture(page, "job-running")
     store.ends(header, *range(5, 50))
     expect(page.get_by_role("status").first).to_have_text("Completed")
+
+
+def test_a_job_of_a_clock_that_is_ahead_has_no_time_below_zero(visit, store, monkeypatch):
+    ahead = time.time() + 3 * 3600
+    monkeypatch.setattr(time, "time", lambda: ahead)
+    header = store.job(delays, range(20), cache=False)
+    store.starts(header, *range(8))
+    store.ends(header, 2, 3)
+    monkeypatch.undo()
+    page = visit(f"/job/{header.id}")
+    facts = page.get_by_label("How it stands")
+    expect(facts).to_contain_text("runtime0 ms")
+    assert not re.search(r"-\d+ ms|time left", facts.inner_text())
+    page.goto(f"{page.url}/run/2")
+    expect(page.get_by_label("Facts")).to_contain_text("attempt 1 succeeded, 4.0 s")
+    assert "beside" not in page.get_by_label("Facts").inner_text()
 
 
 def test_cancel_asks_first_and_then_ends_the_job(visit, store):

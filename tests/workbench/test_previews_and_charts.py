@@ -140,6 +140,7 @@ def test_what_is_left_goes_by_the_pace_so_far():
     ]
     assert remaining_s(fold(header, ended), 1010.0) == pytest.approx(10.0)
     assert remaining_s(fold(header, []), 1010.0) is None
+    assert remaining_s(fold(header, ended), 900.0) is None  # the clock was set back
 
 
 def test_lines_keep_their_numbers_where_others_did_not_travel():

@@ -31,6 +31,8 @@ class Seconds(float):
 
 def duration(seconds: float) -> str:
     """Seconds as people say them: 12 µs, 0.3 ms, 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
+    if seconds < 0:  # between two clocks, of which one is ahead
+        return f"-{duration(-seconds)}"
     if 0 < seconds < 0.0001:
         return f"{max(1.0, seconds * 1e6):.0f} µs"
     if seconds < 0.9995:

@@ -370,7 +370,7 @@ def remaining_s(state: JobState, now: float) -> float | None:
     left = counts[RunStatus.QUEUED] + counts[RunStatus.RUNNING]
     ended = state.header.count - left - counts[RunStatus.CACHED]
     first = min(_starts(state), default=None)
-    if not left or ended <= 0 or first is None:
+    if not left or ended <= 0 or first is None or now < first:  # by another's clock, or one that was set back
         return None
     return (now - first) / ended * left
 

@@ -107,7 +107,7 @@ def _timeline(followed: FollowedJob, sight: ChartSight) -> _Picture:
 def _histogram(followed: FollowedJob) -> dict[str, _Picture]:
     state = followed.job.state
     durations = chart_data.durations(state)
-    if not durations and not len(chart_data.spans(state, state.now()).runs):
+    if not durations:
         return {"histogram": _Picture(None)}
     realtime, limit_s = state.header.instance_type is None, state.header.timeout_s
     limit_s = min(limit_s or REALTIME_TIMEOUT_S, REALTIME_TIMEOUT_S) if realtime else limit_s

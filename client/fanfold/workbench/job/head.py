@@ -216,7 +216,7 @@ class JobHead:
         job, state = self._followed.job, self._followed.job.state
         header, now = job.header, state.now()
         return {
-            "runtime": duration(summary.wall_s if state.done else now - header.created_at),
+            "runtime": duration(summary.wall_s if state.done else max(0.0, now - header.created_at)),
             "time left": "" if left_s is None else f"about {duration(left_s)}",
             "now": "" if state.counts()[RunStatus.RUNNING] else summary.waits_for,
             "per run": _per_run(summary),

@@ -131,15 +131,15 @@ class _RunPage:
     def _build_times(self, detail: RunDetail) -> None:
         """From the submit to its end as one bar: what it waited, each attempt, and what lay between two."""
         header, parts = self._followed.job.header, []
-        at = header.created_at
+        at, ended = header.created_at, False
         for one in self._attempts(detail):
             parts.append(("wait", max(0.0, one.began - at), f"waited {duration(max(0.0, one.began - at))}"))
             words = (
                 f"attempt {one.attempt + 1} {one.status.replace('_', ' ')}, {duration(max(0.0, one.ended - one.began))}"
             )
-            beside = " beside the one before" if one.began < at else ""
+            beside = " beside the one before" if ended and one.began < at else ""
             parts.append((one.status, max(0.0, one.ended - max(one.began, at)), f"{words}{beside}"))
-            at = max(at, one.ended)
+            at, ended = max(at, one.ended), True
         if not parts:
             return
         whole_s = max(1e-9, sum(took_s for _, took_s, _ in parts))

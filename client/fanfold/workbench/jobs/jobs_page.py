@@ -69,7 +69,7 @@ _COLUMNS: list[dict[str, Any]] = [
     {
         "field": "took",
         "headerName": "Runtime",
-        ":width": "window.ff.narrow() ? 90 : 105",
+        ":width": "window.ff.narrow() ? 100 : 105",
         "type": "rightAligned",
         ":valueFormatter": "p => window.ff.duration(p.value)",
     },

@@ -11,7 +11,7 @@ window.ff = (() => {
   const number = (value) => Number(value).toLocaleString("en-US");
   const duration = (s) => {
     if (s === null || s === undefined) return "";
-    if (s === 0) return "0 s";
+    if (s <= 0) return s ? "-" + duration(-s) : "0 s";
     if (s < 0.001) return Math.round(s * 1e6) + " µs";
     if (s < 0.01) return (s * 1000).toFixed(1).replace(".0", "") + " ms";
     if (s < 0.9995) return Math.round(s * 1000) + " ms";
