@@ -100,8 +100,13 @@ def test_a_new_file_is_made_and_the_editor_is_as_high_as_the_screen_has_room(ben
     page = bench("plain.py", size={"width": 1280, "height": 1100})
     assert page.locator(".ff-editor").evaluate("e => e.clientHeight") > 750  # of 16 lines, it was 340
     page.get_by_role("button", name="New file").click()
-    page.get_by_label("Name").fill("tides.py")
-    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type("plain.py")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("plain.py exists already")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("tides.py")
+    page.keyboard.press("Enter")
     expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("tides.py")
     expect(page.locator(".cm-content")).to_contain_text("@fanfold.udf")
     assert page.title() == "tides.py · Fanfold"

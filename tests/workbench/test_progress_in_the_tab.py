@@ -9,7 +9,8 @@ from playwright.sync_api import expect
 from tests.workbench.samples import delays
 
 _TOLD = """() => { window.told = [];
-  window.Notification = class { constructor(title) { window.told.push(title); }
+  window.Notification = class { constructor(title) { this.title = title; window.told.push(this); }
+    close() { this.closed = true; }
     static permission = "granted"; static requestPermission = async () => "granted"; }; }"""
 
 
@@ -28,5 +29,18 @@ def test_the_tab_tells_how_far_a_job_is_and_a_notification_that_it_has_ended(vis
     expect(page).to_have_title(re.compile("^delays · Completed"))
     expect(icon).to_have_attribute("data-percent", "100")
     page.wait_for_function("() => window.told.length > 0")
-    assert page.evaluate("window.told") == ["delays · Completed"]
+    assert page.evaluate("window.told.map((one) => one.title)") == ["delays · Completed"]
+    page.evaluate("window.told[0].onclick()")  # which brings the page to the front
+    assert page.evaluate("window.told[0].closed")
     expect(page.get_by_role("button", name="Notify me")).to_be_hidden()
+
+
+def test_a_browser_that_lets_no_page_make_a_notification_tells_by_the_title(visit, small_job):
+    page = visit(f"/job/{small_job.id}")
+    page.evaluate("""() => {
+      const refuse = () => { throw new TypeError("Illegal constructor"); };
+      window.Notification = class { constructor() { refuse(); } static permission = "granted"; };
+      localStorage.setItem("fanfold-notify:it", "1");
+      window.ff.progressOf("it", { title: "delays · Failed", percent: 100, status: "Failed" });
+    }""")
+    expect(page).to_have_title("delays · Failed")

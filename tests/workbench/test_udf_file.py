@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import resource
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 from fanfold.errors import InputError
 from fanfold.workbench.editor import udf_source
-from fanfold.workbench.editor.udf_source import UdfFile
+from fanfold.workbench.editor.udf_source import UdfFile, new_file
 
 
 def test_a_look_at_a_file_that_is_being_saved_does_not_see_half_of_it(tmp_path, monkeypatch):
@@ -37,6 +38,17 @@ def test_a_look_at_a_file_that_is_being_saved_does_not_see_half_of_it(tmp_path, 
     assert seen == [None]
 
 
+@contextmanager
+def no_file_over(size):
+    """No file of this process grows beyond that: as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.fixture
 def file(tmp_path):
     (tmp_path / "udf.py").write_text("x = 1\n")
@@ -46,13 +58,8 @@ def file(tmp_path):
 def test_a_text_that_cannot_be_written_leaves_the_file_as_it_was_and_says_why(file):
     with pytest.raises(InputError, match="half of a character in line 2"):
         file.save("x = 2\ny = '\ud800'\n")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a disk that is full
-    try:
-        with pytest.raises(InputError, match=r"udf\.py cannot be saved: File too large"):
-            file.save("x = 2\n" * 10_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with no_file_over(10_000), pytest.raises(InputError, match=r"udf\.py cannot be saved: File too large"):
+        file.save("x = 2\n" * 10_000)
     assert file.path.read_text() == "x = 1\n"
     assert file.save("x = 2\n")
     assert file.path.read_text() == "x = 2\n"
@@ -103,3 +110,13 @@ def test_a_saved_file_begins_and_its_lines_end_as_before(tmp_path, before, after
     assert path.read_bytes() == after
     assert UdfFile(tmp_path, "udf.py").text == file.text
     assert file.changed_on_disk() is None
+
+
+def test_a_new_file_for_which_the_disk_has_no_room_is_not_left_half(tmp_path):
+    with (
+        no_file_over(10),
+        pytest.raises(InputError, match=r"flights\.py cannot be made: File too large\.\n  Next: look at the folder"),
+    ):
+        new_file(tmp_path, "flights")
+    assert not list(tmp_path.iterdir())
+    assert new_file(tmp_path, "flights") == "flights.py"

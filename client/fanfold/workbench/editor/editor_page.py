@@ -78,7 +78,9 @@ def _ask_for_name(folder: Path) -> None:
 
     with dialog_named("New file") as dialog, element("div", "ff-dialog"):
         text("New file", "", "h2")
-        field("Name", on_change=lambda value: name.__setitem__(0, value), placeholder="flights.py")
+        asked = field("Name", on_change=lambda value: name.__setitem__(0, value), placeholder="flights.py")
+        # A dialog that opens gives the focus to what has this mark.
+        asked.props("data-autofocus tabindex=0").on("keydown.enter.prevent", make)
         wrong = text("", "ff-note ff-hidden").props("role=alert")
         with element("div", "ff-row"):
             button("Make it", make, "ff-first")

@@ -200,13 +200,26 @@ def new_file(folder: Path, name: str) -> str:
     path = folder / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_NEW)
+        _make(path, _NEW)
     except FileExistsError:
         raise InputError(f"{name} exists already.", next_step="choose it from the list.") from None
     except OSError as error:
-        raise InputError(f"{name} cannot be made: {error}.", next_step="give another name.") from error
+        reason = error.strerror or error
+        raise InputError(
+            f"{name} cannot be made: {reason}.", next_step="look at the folder, or give another name."
+        ) from error
     return name
+
+
+def _make(path: Path, text: str) -> None:
+    """Write a file that is not there yet, or none: where the disk has no room, half of it would be in the way."""
+    with path.open("x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 _NEW = """import fanfold

@@ -276,8 +276,15 @@ window.ff = (() => {
     icon.dataset.percent = percent;
     if (!["Queued", "Running"].includes(status) && localStorage.getItem(wanted(id))) {
       localStorage.removeItem(wanted(id));
-      if (Notification.permission === "granted") new Notification(title.replace(" · Fanfold", ""), { tag: id });
+      if (Notification.permission === "granted") tell(title.replace(" · Fanfold", ""), id);
     }
+  };
+  // A click on it brings this page to the front. A phone's browser lets no page make one: there the title alone tells.
+  const tell = (words, id) => {
+    try {
+      const told = new Notification(words, { tag: id });
+      told.onclick = () => { focus(); told.close(); };
+    } catch { /* it has none */ }
   };
   // Returns what to say of it: a browser may refuse.
   const notifyWhenDone = async (id) => {
