@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
+
 import pytest
 from playwright.sync_api import expect
 
@@ -33,6 +36,32 @@ def findings(page, part="document"):
         ]
     page.emulate_media(color_scheme="light")
     return found
+
+
+def test_every_colour_stands_out_from_what_it_is_drawn_on():
+    """Also what no tool sees: borders, and the charts and maps on a canvas. Text by 4.5 to 1, shapes by 3."""
+    style = files("fanfold.workbench").joinpath("static", "page.css").read_text("utf-8")
+    for scheme in (":root {", "body.body--dark {"):
+        written = style.partition(scheme)[2].partition("}")[0]
+        colours = dict(re.findall(r"--ff-([a-z-]+): (#[0-9a-f]{6})", written))
+        text = "text muted accent good cached bad running cancelled warn".split()
+        least = {("card", one): 4.5 for one in text} | {("accent", "accent-text"): 4.5, ("warn-page", "text"): 4.5}
+        least |= {("code", one): 4.5 for one in "text muted accent good bad running warn".split()}
+        least |= {(below, "queued"): 3.0 for below in ("card", "page")}
+        seen = {pair: contrast(*(colours[one] for one in pair)) for pair in least}
+        assert not {pair: value for pair, value in seen.items() if value < least[pair]}, scheme
+
+
+def contrast(*colours):
+    """How much two colours differ in brightness, from 1 to 21, as WCAG counts it."""
+    low, high = sorted(map(brightness, colours))
+    return (high + 0.05) / (low + 0.05)
+
+
+def brightness(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from pathlib import Path
 
+import pytest
+from fastapi import HTTPException
 from playwright.sync_api import expect
 
+from fanfold.errors import StoreFull
+from fanfold.workbench.routes import file_of
 from tests.workbench.browser import axe_script
 
 
@@ -30,3 +36,16 @@ def test_the_report_is_saved_from_the_jobs_page_and_read_by_itself(visit, chromi
     report.emulate_media(color_scheme="dark")  # which differs in its colours alone
     assert not report.evaluate("axe.run(document, {runOnly: ['color-contrast']})")["violations"]
     context.close()
+
+
+@pytest.mark.parametrize("error", [StoreFull("No room left."), OSError(28, "No space left on device")])
+def test_a_file_that_cannot_be_made_says_why_and_leaves_nothing(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def write(path):
+        path.write_text("half")
+        raise error
+
+    with pytest.raises(HTTPException, match=r"No (room|space) left"):
+        asyncio.run(file_of("report.html", "text/html", write))
+    assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,27 +65,29 @@ def add_download_routes(followed_jobs: FollowedJobs) -> None:
     @app.get("/job/{job_id}/report.html")
     async def report(job_id: str) -> Any:
         followed = await asyncio.to_thread(_job, followed_jobs, job_id)
-        folder = tempfile.TemporaryDirectory(prefix="fanfold-")
-        path = Path(folder.name) / f"{job_id}.html"
-        asked = (followed.job.id, followed.job.header.engine, str(path))
-        await asyncio.to_thread(followed.results.ask, "write_report", *asked)
-        return FileResponse(path, media_type="text/html", filename=path.name, background=BackgroundTask(folder.cleanup))
+        asked = ("write_report", followed.job.id, followed.job.header.engine)
+        return await file_of(f"{job_id}.html", "text/html", lambda path: followed.results.ask(*asked, str(path)))
 
     @app.get("/job/{job_id}/results.{kind}")
     async def results(job_id: str, kind: str) -> Any:
         if kind not in _FORMATS:
             raise HTTPException(404, f"Results come as {', '.join(_FORMATS)}.")
         followed = await asyncio.to_thread(_job, followed_jobs, job_id)
+        return await file_of(f"{job_id}.{kind}", _FORMATS[kind], lambda path: _write(followed, path))
+
+
+async def file_of(name: str, media_type: str, write: Callable[[Path], object]) -> FileResponse:
+    """A file that a thread writes, and that is gone when it has been sent; what keeps it from being made is said."""
+    folder = None
+    try:
         folder = tempfile.TemporaryDirectory(prefix="fanfold-")
-        path = Path(folder.name) / f"{job_id}.{kind}"
-        try:
-            await asyncio.to_thread(_write, followed, path)
-        except FanfoldError as error:
+        path = Path(folder.name) / name
+        await asyncio.to_thread(write, path)
+    except (FanfoldError, OSError) as error:
+        if folder is not None:
             folder.cleanup()
-            raise HTTPException(409, str(error)) from error
-        return FileResponse(
-            path, media_type=_FORMATS[kind], filename=path.name, background=BackgroundTask(folder.cleanup)
-        )
+        raise HTTPException(409, str(error)) from error
+    return FileResponse(path, media_type=media_type, filename=name, background=BackgroundTask(folder.cleanup))
 
 
 def add_log_routes(followed_jobs: FollowedJobs) -> None:

@@ -130,7 +130,7 @@ class UdfFile:
         try:
             found = self.path.stat()
         except OSError as error:
-            raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
+            raise _unreadable(self.name, error) from error
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def is_same(self, other: UdfFile) -> bool:
@@ -147,7 +147,7 @@ class UdfFile:
             data = self.path.read_bytes()
             text = as_in_the_editor(data)
         except (OSError, UnicodeError) as error:
-            raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
+            raise _unreadable(self.name, error) from error
         self._begin = BOM_UTF8 if data.startswith(BOM_UTF8) else b""
         self._ends = "\r\n" if b"\r\n" in data and data.count(b"\r\n") == data.count(b"\n") else "\n"
         return text
@@ -189,6 +189,13 @@ def difference(disk: str, mine: str) -> str:
     """What differs, as `diff -u` writes it, as far as it can be read at a glance."""
     lines = list(difflib.unified_diff(disk.splitlines(), mine.splitlines(), "on disk", "here", lineterm="", n=2))
     return "\n".join([*lines[:200], *([f"… {len(lines) - 200:,} more lines"] if len(lines) > 200 else [])])
+
+
+def _unreadable(name: str, error: Exception) -> InputError:
+    if isinstance(error, UnicodeDecodeError):
+        return InputError(f"{name} cannot be read: it is not written in UTF-8.", next_step="save it as UTF-8.")
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{name} cannot be read: {reason}.", next_step="look at the file.")
 
 
 def new_file(folder: Path, name: str) -> str:

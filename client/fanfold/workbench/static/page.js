@@ -91,7 +91,7 @@ window.ff = (() => {
     const waited = api.coord([api.value(5), line])[0];
     if (waited < start[0] - 1) {
       const from = Math.max(area.x, waited), to = Math.min(area.x + area.width, start[0]);
-      if (to > from) children.push({ type: "rect", shape: { x: from, y: start[1] + height * 0.38, width: to - from, height: Math.max(1, height * 0.24) }, style: { fill: colour("line") } });
+      if (to > from) children.push({ type: "rect", shape: { x: from, y: start[1] + height * 0.38, width: to - from, height: Math.max(1, height * 0.24) }, style: { fill: colour("queued") } });
     }
     children.push({ type: "rect", shape: { x: left, y: start[1], width: right - left, height }, style: { fill: colourOf(api.value(3)) } });
     return { type: "group", children };
