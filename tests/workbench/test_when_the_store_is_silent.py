@@ -12,7 +12,9 @@ from fanfold.core.models import Event, EventKind
 from fanfold.errors import StoreError
 from fanfold.workbench import following
 from fanfold.workbench.following import FollowedJobs, SeenEvents, SharedReader
+from tests.workbench.conftest import within
 from tests.workbench.samples import Store, unanswering
+from tests.workbench.test_jobs_reader import of_a_kind_to_come, rewritten
 
 
 def test_the_pages_say_so_and_recover(visit, store, picture):
@@ -29,6 +31,23 @@ def test_the_pages_say_so_and_recover(visit, store, picture):
         expect(page.get_by_text("No answer")).to_be_hidden()
     store.ends(header, *range(4))
     expect(job.get_by_role("status").first).to_have_text("Completed")
+
+
+def test_a_job_that_a_newer_fanfold_has_written_says_so_on_each_of_its_pages(visit, workbench, store):
+    header, kept = store.finished(2), []
+    rewritten(store, header, lambda heads: kept.append(heads) or of_a_kind_to_come(heads))
+    page = visit()
+    for path in ("", "?tab=Runs", "/run/1"):
+        page.goto(f"{workbench.root}/job/{header.id}{path}")
+        expect(page.get_by_role("heading", name="The job cannot be read now.")).to_be_visible()
+        expect(page.get_by_text("A newer Fanfold has recorded")).to_be_visible()
+    for name in ("runs.json", "report.html", "logs.txt"):
+        answer = page.request.get(f"{workbench.root}/job/{header.id}/{name}")
+        assert (answer.status, "A newer Fanfold" in answer.text()) == (409, True), name
+    rewritten(store, header, lambda _: kept.pop(0))
+    within(30, lambda: page.request.get(f"{workbench.root}/job/{header.id}/runs.json").ok)
+    page.goto(f"{workbench.root}/job/{header.id}")
+    expect(page.get_by_role("status").first).to_have_text("Completed")
 
 
 def lambda_free(x: int):

@@ -187,4 +187,6 @@ def _job(followed_jobs: FollowedJobs, job_id: str) -> FollowedJob:
         followed.look()
     except FanfoldError as error:
         raise HTTPException(404, str(error)) from error
+    if followed.trouble is not None and not followed.read_at:
+        raise HTTPException(409, str(followed.trouble))
     return followed

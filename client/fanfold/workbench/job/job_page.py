@@ -11,6 +11,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.contract.records import NamedTuple
+from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.chart_panel import ChartsPanel
 from fanfold.workbench.job.errors_panel import ErrorsPanel
@@ -109,22 +110,12 @@ class _JobPage:
     async def _draw(self) -> None:
         """Compute what is new in a thread: of many runs it takes longer than others may wait for their pages."""
         followed, panel = self._followed, self._panels[self._chosen]
-        changed = followed.version != self._version or not followed.job.state.done
-
-        def prepare() -> bool:
-            with followed.at_hand() as mine:
-                if mine:
-                    for part in (panel, self._head) if changed else (panel,):
-                        if hasattr(part, "prepare"):
-                            part.prepare()
-            if mine and changed:
-                self._head.collect()
-            if hasattr(panel, "collect"):  # takes seconds, and reads a job of its own
-                panel.collect()
-            return mine
-
-        version = followed.version
-        if not await asyncio.to_thread(prepare):  # somebody reads just now; the next look brings it
+        changed, version = followed.version != self._version or not followed.job.state.done, followed.version
+        try:
+            is_prepared = await asyncio.to_thread(self._prepare, panel, changed=changed)
+        except FanfoldError:  # the store is silent meanwhile, or holds what cannot be read: the notice says so
+            return
+        if not is_prepared:  # somebody reads just now; the next look brings it
             return
         if changed:
             self._version = version
@@ -132,6 +123,19 @@ class _JobPage:
             self._show_title()
         if panel is self._panels[self._chosen]:
             panel.refresh()
+
+    def _prepare(self, panel: Any, *, changed: bool) -> bool:
+        """Have a panel, and the head where the job has changed, compute what is new; called in a thread."""
+        with self._followed.at_hand() as mine:
+            if mine:
+                for part in (panel, self._head) if changed else (panel,):
+                    if hasattr(part, "prepare"):
+                        part.prepare()
+        if mine and changed:
+            self._head.collect()
+        if hasattr(panel, "collect"):  # takes seconds, and reads a job of its own
+            panel.collect()
+        return mine
 
     def _show_title(self) -> None:
         """Progress in the tab's title, and a notice where the job has ended while nobody looked."""

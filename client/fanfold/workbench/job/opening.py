@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from nicegui import ui
 
-from fanfold.errors import FanfoldError, JobNotFound
+from fanfold.errors import FanfoldError, JobNotFound, StoreTooNew
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.layout import element, link, text
 
@@ -26,6 +26,9 @@ async def open_job(followed_jobs: FollowedJobs, job_id: str) -> FollowedJob | No
         return None
     if not (followed.read_at or followed.trouble):
         await _read_meanwhile(followed)
+    if followed.trouble is not None and not followed.read_at:  # nothing of it is known, and nothing may be made up
+        _say_why_not(followed.trouble)
+        return None
     return followed
 
 
@@ -46,6 +49,6 @@ def _say_why_not(error: FanfoldError) -> None:
         text(error.message)
         text(error.next_step)
         link("All jobs", "/")
-        if not isinstance(error, JobNotFound):
+        if not isinstance(error, (JobNotFound, StoreTooNew)):
             text("Trying again every few seconds.")
             ui.timer(3.0, ui.navigate.reload)
