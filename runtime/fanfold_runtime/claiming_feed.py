@@ -95,7 +95,7 @@ class ClaimingFeed:
         self.work, self.machine, self._blob_cache = work, machine, blob_cache
         self._log = stores.log
         self._manifest = Manifest(stores.objects, header.id, header.count)
-        self._recorder = Recorder(header, stores, self._manifest.cache_key, hold_s=TELEMETRY_S)
+        self._recorder = Recorder(header, stores, self._manifest.cache_keys, hold_s=TELEMETRY_S)
         self._patience_s = patience_s
         self._network = network
         self._waiting: deque[RunRef] = deque()

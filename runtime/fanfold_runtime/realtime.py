@@ -114,7 +114,7 @@ class OneRun:
         self._lost_its_time = promised_s - (assignment.timeout_s or inf) > _START_TAKES_S
         self._may_retry = run["attempt"] < header.max_retry
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
-        self._recorder = Recorder(header, stores, lambda _: run["key"], hold_s=TELEMETRY_S)
+        self._recorder = Recorder(header, stores, lambda runs: [run["key"]] * len(runs), hold_s=TELEMETRY_S)
         self._tries = [(run["index"], run["attempt"])]
         self._superseded = _superseded_of(header, stores)
         self.ended: list[Event] = []
@@ -262,7 +262,7 @@ class Environment:
     ) -> list[Event]:
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
-            recorder = Recorder(header, self._stores, lambda _: run["key"])
+            recorder = Recorder(header, self._stores, lambda runs: [run["key"]] * len(runs))
             return recorder.record([reports.cancelled(header.id, call)])
         flag = CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S)
         if header.rate and not self._wait_for_turn(header, flag, context):

@@ -21,8 +21,8 @@ from fanfold.core.models import RunStatus
 from fanfold.core.processes import keep_private
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Call
-from fanfold.execution.channel import Finished, Packed
-from fanfold.execution.pool.scheduler import CallQueue, InFlight
+from fanfold.execution.channel import CallQueue, Finished, Packed
+from fanfold.execution.pool.scheduler import InFlight
 from tests.conftest import is_gone, worker_processes
 
 

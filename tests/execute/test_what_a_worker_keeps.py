@@ -194,7 +194,7 @@ def test_without_room_for_idle_workers_the_ones_used_longest_ago_make_room(pool,
 
 
 def test_more_bundles_than_workers_take_turns(pool, feed, monkeypatch):
-    from fanfold.execution.pool import pool as turns
+    from fanfold.execution.pool import scheduler as turns
 
     monkeypatch.setattr(turns, "_PATIENCE_S", 0.05)
 

@@ -211,7 +211,7 @@ class SimulatedCloud:
         header = get_header(stores, job["id"], item["shard"])
         if header.cancelled_at is not None:
             call = Call(item["index"], item["attempt"], "")
-            Recorder(header, stores, lambda _: item["key"]).record([calls.cancelled(header.id, call)])
+            Recorder(header, stores, lambda runs: [item["key"]] * len(runs)).record([calls.cancelled(header.id, call)])
             return
         run: Any = item
         assignment: Any = SimpleNamespace(job_id=header.id, timeout_s=header.timeout_s)

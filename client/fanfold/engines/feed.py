@@ -9,9 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice, repeat
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from fanfold.contract.records import made_of
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
@@ -138,7 +139,7 @@ class JobFeed:
         self._later: list[RunRef] = []
         self._first_attempts: dict[int, int] = {}
         self._manifest = Manifest(stores.objects, header.id, header.count)
-        self._recorder = Recorder(header, stores, self._manifest.cache_key)
+        self._recorder = Recorder(header, stores, self._manifest.cache_keys)
         #: What made reading or recording impossible (a full disk); nothing more is taken then.
         self.broken: StoreError | None = None
         self._watch = FailureWatch(header.stop_on_error)
@@ -147,6 +148,8 @@ class JobFeed:
         self._out = 0
         self._rate = _rate_of(header)
         self._hedge = _hedge_of(header)
+        #: Whether what it gives is what its runs are, in their order.
+        self._is_plain = self._rate is None and self._hedge is None
 
     def take(self) -> Call | None:
         """The next run to start."""
@@ -159,6 +162,29 @@ class JobFeed:
             return None
         self._out += call is not None
         return call
+
+    def take_many(self, most: int) -> list[Call]:
+        """The next runs to start, at most so many: first tries that nothing holds up, in half the time."""
+        if self.broken or self._stopped or not self._is_plain or self._again or self._later:
+            return self._take_each(most)
+        runs = list(islice(self._runs, most))
+        if not _FIRST_TRIES.issuperset([run[1:] for run in runs]):
+            self._again.extend(runs)
+            return self._take_each(most)
+        indexes = [run.index for run in runs]
+        try:
+            texts = together_with(self._manifest.arguments_of(indexes), self.header.constants)
+        except StoreError as error:
+            self.broken = error
+            return []
+        self._out += len(runs)
+        return made_of(Call, (indexes, repeat(0), texts), len(runs))
+
+    def _take_each(self, most: int) -> list[Call]:
+        calls: list[Call] = []
+        while len(calls) < most and (call := self.take()) is not None:
+            calls.append(call)
+        return calls
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened; what makes that impossible is kept as `broken`."""
@@ -311,9 +337,19 @@ def _tells_of_full_disk(event: Event) -> bool:
 
 def together(arguments: str, constants: str) -> str:
     """A run's own arguments and the job's constants as one JSON object; no name is in both."""
+    return together_with([arguments], constants)[0]
+
+
+def together_with(arguments: Sequence[str], constants: str) -> Sequence[str]:
+    """The same for the arguments of several runs."""
     if constants == "{}":
         return arguments
-    return constants if arguments == "{}" else f"{arguments[:-1]},{constants[1:]}"
+    rest = f",{constants[1:]}"
+    return [constants if own == "{}" else own[:-1] + rest for own in arguments]
+
+
+#: What a run is but for its index, where it is its first try, and nothing holds it up.
+_FIRST_TRIES = {RunRef(0)[1:], RunRef(0, 0, 0)[1:]}
 
 
 # Keeps what a pool reports: large results first, then events and cache entries. Every engine records by it.
@@ -322,20 +358,21 @@ def together(arguments: str, constants: str) -> str:
 #: unless they took so long (seconds), for a crash may cost them.
 _OFFERS, _OFFERED_S = 2000, 0.1
 
+#: Gives the cache keys of runs.
+CacheKeys: TypeAlias = Callable[[Sequence[int]], Sequence[str]]
+
 
 class Recorder:
-    """Records one job's reports. `cache_key` gives each run's.
+    """Records one job's reports. `cache_keys` gives those of runs.
 
     A result is stored before the event that tells of it: a run counts as done only when nothing of it can be lost.
     `hold_s`: what runs print and use is held back so long, to write more of it at once.
     """
 
-    def __init__(
-        self, header: JobHeader, stores: Stores, cache_key: Callable[[int], str], *, hold_s: float = 0.0
-    ) -> None:
+    def __init__(self, header: JobHeader, stores: Stores, cache_keys: CacheKeys, *, hold_s: float = 0.0) -> None:
         self._header = header
         self._stores = stores
-        self._cache_key = cache_key
+        self._cache_keys = cache_keys
         self._hold_s = hold_s
         self._held: list[Event] = []
         self._offers: list[CacheEntry] = []
@@ -375,7 +412,7 @@ class Recorder:
     def _stored(self, event: Event, result_file: Path | None) -> Event:
         if event.output is None or event.output.inline is not None:
             return event
-        key = result_key(self._cache_key(event.index), event.output.sha256)
+        key = result_key(self._cache_keys([event.index])[0], event.output.sha256)
         if result_file is not None and result_file.exists():  # else stored by an earlier try
             self._stores.objects.put_file(key, result_file)
         return event._replace(output=event.output._replace(key=key))
@@ -387,7 +424,7 @@ class Recorder:
             return []
         if any(map(attrgetter("data"), ends)):
             return [entry for event in ends for entry in self._entries(event)]
-        return _plain_entries(ends, self._cache_key)
+        return _plain_entries(ends, self._cache_keys)
 
     def _entries(self, event: Event) -> Iterator[CacheEntry]:
         """What the cache is to keep of a result: itself, and what the files were that it names (see `worker.marks`)."""
@@ -398,7 +435,7 @@ class Recorder:
             self._say_changed(event.data[CHANGED])
             return
         took_s = event.usage.duration_s if event.usage else 0.0
-        key, given, got = self._cache_key(event.index), event.data.get(GIVEN), event.data.get(GOT)
+        [key], given, got = self._cache_keys([event.index]), event.data.get(GIVEN), event.data.get(GOT)
         if given:
             key = stamped_key(key, given)
         yield CacheEntry(key, event.output, event.at, took_s, event.job_id)
@@ -417,9 +454,9 @@ class Recorder:
             )
 
 
-def _plain_entries(ends: Sequence[Event], cache_key: Callable[[int], str]) -> list[CacheEntry]:
+def _plain_entries(ends: Sequence[Event], cache_keys: CacheKeys) -> list[CacheEntry]:
     """Entries of results that name no file, by columns: nearly all are such."""
-    keys = [cache_key(event.index) for event in ends]
+    keys = cache_keys([event.index for event in ends])
     times = [event.usage.duration_s if event.usage else 0.0 for event in ends]
     columns = keys, *(map(attrgetter(name), ends) for name in ("output", "at")), times, map(attrgetter("job_id"), ends)
     return made_of(CacheEntry, columns, len(ends))
@@ -433,7 +470,7 @@ def last_offers(stores: Stores, header: JobHeader) -> list[CacheEntry]:
         plain.extend(event for event in finished(read[0]) if event.status is RunStatus.SUCCEEDED and not event.data)
         cursor = read[1]
     ends = [event for event in plain if event.output is not None]
-    return _plain_entries(ends, Manifest(stores.objects, header.id, header.count).cache_key) if ends else []
+    return _plain_entries(ends, Manifest(stores.objects, header.id, header.count).cache_keys) if ends else []
 
 
 def finished(events: Sequence[Event]) -> list[Event]:

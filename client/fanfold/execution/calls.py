@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from fanfold.contract.records import NamedTuple, made_of
 from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
-from fanfold.execution.channel import EXIT_NO_FILES, Asked, Finished
+from fanfold.execution.channel import EXIT_NO_FILES, Asked, Finished, Results
 
 
 class Interpreter(NamedTuple):
@@ -82,6 +82,11 @@ class Assignment(NamedTuple):
     def workers(self) -> tuple[object, ...]:
         """Which workers may perform it: assignments of which this differs never share any."""
         return str(self.bundle), self.owner, self.fresh, self.own_folder, self.interpreter
+
+    @property
+    def calls_are_alike(self) -> bool:
+        """Whether it is nothing to a call which others its worker performs."""
+        return not (self.fresh or self.calls_per_worker or self.sealing_key)
 
     @property
     def interpreter(self) -> Interpreter:
@@ -210,12 +215,26 @@ def plain_results(job_id: str, results: Sequence[tuple[Call, Finished, float]]) 
     if not results:
         return []
     calls, answers, sampled = zip(*results, strict=True)
-    indexes, attempts, _ = zip(*calls, strict=True)
     _, ats, durations, cpus, peaks, packed, _, bodies, _, _ = zip(*answers, strict=True)
     codecs, sizes, hashes, _, _ = zip(*packed, strict=True)
     if any(sampled):
         peaks = tuple(round(seen, 1) if seen > peak else peak for peak, seen in zip(peaks, sampled, strict=True))
-    count = len(results)
+    return _successes(job_id, calls, (ats, durations, cpus, peaks), (codecs, hashes, sizes, bodies))
+
+
+def results_of_chunk(job_id: str, calls: Sequence[Call], told: Results) -> list[Report]:
+    """Reports of calls that a worker had taken together."""
+    used = told.at, told.duration_s, told.cpu_s, repeat(told.peak_memory_mib)
+    return _successes(job_id, calls, used, (told.codecs, told.sha256, map(len, told.bodies), told.bodies))
+
+
+def _successes(
+    job_id: str, calls: Sequence[Call], used: Sequence[Iterable[Any]], results: Sequence[Iterable[Any]]
+) -> list[Report]:
+    """Reports, by columns: of each when it ended, seconds, CPU seconds, MiB; codec, sha256, bytes and body."""
+    (ats, durations, cpus, peaks), (codecs, hashes, sizes, bodies) = used, results
+    indexes, attempts, _ = zip(*calls, strict=True)
+    count = len(calls)
     usages = made_of(Usage, (durations, cpus, peaks), count)
     outputs = made_of(Output, (codecs, map(bytes.hex, hashes), sizes, bodies, repeat(None)), count)
     kinds = repeat(EventKind.FINISHED), ats, map(new_event_id, ats), repeat(RunStatus.SUCCEEDED)

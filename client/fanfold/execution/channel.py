@@ -1,20 +1,34 @@
 """The bytes between a pool and its workers.
 
-A call is a message: its numbers and its arguments. Answers are a stream: what came of a call (`Finished`), which call
-was taken (`Started`). What most calls end with, a small result and nothing printed, has a compact form: writing and
-reading it as JSON would take a quarter of a no-op call's time.
+A call is a message: its numbers and its arguments; several short calls are one message, a chunk. Answers are a stream:
+what came of a call (`Finished`), which was taken (`Started`). What most calls end with, a small result and nothing
+printed, has a compact form, and so have those of a chunk together (`Results`): writing and reading each as JSON would
+take a quarter of a no-op call's time.
 
 Imported by workers: cheap standard library only.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
-from collections.abc import Callable
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import accumulate, chain, pairwise
+from operator import eq
 from struct import Struct, error
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.contract.records import NamedTuple
+from fanfold.core.models import sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What a fork server says to its pool: `p` a worker was forked, `x` one has ended; its process id and wait status.
 FORKED = Struct("<cqi")
@@ -27,11 +41,15 @@ EXIT_NO_FILES = 98
 
 
 class Started(NamedTuple):
-    """A worker has taken a call: its number, when (seconds since 1970), and the number of the log it prints to."""
+    """A worker has taken a call: its number, when (seconds since 1970), and the number of the log it prints to.
+
+    With it it has taken the calls after it, `count` in all: it begins each of them once it has claimed it (`claims`).
+    """
 
     call: int
     at: float
     log: int
+    count: int = 1  # type: ignore[assignment]  # nor is tuple.count
 
 
 class Packed(NamedTuple):
@@ -63,6 +81,39 @@ class Finished(NamedTuple):
     tainted: bool = False
 
 
+class Results(NamedTuple):
+    """Small results of calls that were taken together, in columns: the first call's number and that of the last, as
+    in `range`; of each when it ended, seconds, CPU seconds, its codec, sha256 and bytes; and the worker's peak in MiB.
+
+    `returned` are calls that the worker gives back, as it has not begun them.
+    """
+
+    first: int
+    stop: int
+    at: Sequence[float]
+    duration_s: Sequence[float]
+    cpu_s: Sequence[float]
+    peak_memory_mib: float
+    codecs: Sequence[str]
+    sha256: Sequence[bytes]
+    bodies: Sequence[bytes]
+    returned: Sequence[int] = ()
+
+    def each(self) -> Iterator[Finished]:
+        """The same, one by one."""
+        columns = zip(self.at, self.duration_s, self.cpu_s, self.codecs, self.sha256, self.bodies, strict=True)
+        for number, (at, duration_s, cpu_s, codec, digest, body) in enumerate(columns, self.first):
+            packed = Packed(codec, len(body), digest, None)
+            yield Finished(number, at, duration_s, cpu_s, self.peak_memory_mib, packed, None, body)
+
+    def without_last(self) -> tuple[Results, Finished]:
+        """The same without the last, and that one by itself."""
+        *_, last = self.each()
+        first, stop, at, duration_s, cpu_s, peak_mib, codecs, digests, bodies, returned = self
+        used = at[:-1], duration_s[:-1], cpu_s[:-1], peak_mib
+        return Results(first, stop - 1, *used, codecs[:-1], digests[:-1], bodies[:-1], returned), last
+
+
 class Called(NamedTuple):
     """A call as its worker reads it: its number, its assignment's, which run and attempt of the job it is."""
 
@@ -87,16 +138,31 @@ class Asked(NamedTuple):
 Reply: TypeAlias = tuple[dict[str, Any], bytes]
 
 
+#: What a worker says.
+Answer: TypeAlias = "Started | Finished | Results | Asked"
+
+
 class Garbled(ValueError):
     """What came is no answer of a worker's."""
 
 
-_CALL = Struct("<QIIH?")
-_STARTED = Struct("<cQdI")
+#: number, assignment, index, attempt, what follows; of a chunk: the first number, and how many there are as its index
+_CALL = Struct("<QIIHB")
+#: The arguments follow, or are in a file; or for each call of a chunk `_OF_CHUNK`, and then their arguments.
+_INLINE, _SPILLED, _CHUNK = range(3)
+#: index, attempt, bytes of the arguments
+_OF_CHUNK = Struct("<IHH")
+#: call, at, log, count
+_STARTED = Struct("<cQdIH")
 #: call, at, seconds, CPU seconds, MiB, bytes of the codec's name, bytes of the body, sha256
 _SMALL = Struct("<cQddddBH32s")
 #: The first byte of that one.
 _ENDED = ord("f")
+#: first, count, calls returned, MiB, CPU seconds a second, bytes of the bodies; then `RESULT` of each, and all bodies
+_MANY = Struct("<cQHHddI")
+_OF_MANY = ord("m")
+#: when one of these ended, its seconds, bytes of its codec's name and of its result, which are the bodies, and sha256
+RESULT = Struct("<ddBH32s")
 #: bytes of the JSON, bytes of the body
 _LONG = Struct("<cII")
 
@@ -105,24 +171,50 @@ RETIRE = b"r"
 
 #: In a worker's folder: where it reads what the pool replies to its questions.
 REPLIES = "replies"
+#: There too: the small results of the calls that it has taken together, as soon as it has them (`SoFar`).
+SO_FAR = "so-far"
+#: first, count, bytes of the bodies, MiB; then `RESULT` of each, with room for as many as a chunk has, and the bodies.
+_SO_FAR = Struct("<QIId")
+CHUNK_CALLS = 32
 
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def pack_call(number: int, assignment: int, run: tuple[int, int], arguments: bytes, *, spilled: bool = False) -> bytes:
     """A call on its way to a worker, of a run's index and attempt; `spilled` where its arguments are in a file."""
-    return _CALL.pack(number, assignment, *run, spilled) + arguments
+    return _CALL.pack(number, assignment, *run, _SPILLED if spilled else _INLINE) + arguments
 
 
-def unpack_call(message: bytes) -> Called:
-    """The call that a message holds."""
-    number, assignment, index, attempt, spilled = _CALL.unpack_from(message)
-    return Called(number, assignment, index, attempt, spilled, message[_CALL.size :])
+def pack_chunk(first: int, assignment: int, calls: Sequence[tuple[int, int, str]]) -> bytes:
+    """Calls on their way to one worker, each of a run's index, attempt and arguments; `first` is the first's number."""
+    indexes, attempts, texts = zip(*calls, strict=True)
+    arguments = [text.encode() for text in texts]
+    about = map(_OF_CHUNK.pack, indexes, attempts, map(len, arguments))
+    return _CALL.pack(first, assignment, len(calls), 0, _CHUNK) + b"".join([*about, *arguments])
 
 
-def pack_started(call: int, at: float, log: int) -> bytes:
+def numbers_in(message: bytes) -> range:
+    """The numbers of the calls that a message holds."""
+    number, _, count, _, kind = _CALL.unpack_from(message)
+    return range(number, number + (count if kind == _CHUNK else 1))
+
+
+def unpack_calls(message: bytes) -> list[Called]:
+    """The calls that a message holds."""
+    number, assignment, index, attempt, kind = _CALL.unpack_from(message)
+    if kind != _CHUNK:
+        return [Called(number, assignment, index, attempt, kind == _SPILLED, message[_CALL.size :])]
+    at = _CALL.size + index * _OF_CHUNK.size
+    called = []
+    for run, attempt_of, size in _OF_CHUNK.iter_unpack(message[_CALL.size : at]):
+        called.append(Called(number, assignment, run, attempt_of, False, message[at : at + size]))
+        number, at = number + 1, at + size
+    return called
+
+
+def pack_started(call: int, at: float, log: int, count: int = 1) -> bytes:
     """A `Started` on its way to the pool."""
-    return _STARTED.pack(b"s", call, at, log)
+    return _STARTED.pack(b"s", call, at, log, count)
 
 
 def pack_finished(done: Finished) -> bytes:
@@ -136,6 +228,82 @@ def pack_finished(done: Finished) -> bytes:
         *(len(codec), len(done.body), told.sha256),
     )
     return head + codec + done.body
+
+
+def pack_results(
+    first: int, told: bytes, bodies: bytes, *, cpu_share: float, peak_mib: float, returned: Sequence[int]
+) -> bytes:
+    """`Results` on their way to the pool: `RESULT` of each, and what they are the sizes of."""
+    count = len(told) // RESULT.size
+    head = _MANY.pack(b"m", first, count, len(returned), peak_mib, cpu_share, len(bodies))
+    return b"".join([head, told, bodies, array("Q", returned).tobytes()])
+
+
+def read_results(
+    first: int, told: bytes, bodies: bytes, *, cpu_share: float, peak_mib: float, returned: Sequence[int] = ()
+) -> Results:
+    """The `Results` of which these are the parts. Raises `Garbled`."""
+    count = len(told) // RESULT.size
+    at, duration_s, codec_sizes, sizes, digests = zip(*RESULT.iter_unpack(told), strict=True) if count else [()] * 5
+    cpu_s = duration_s if cpu_share == 1.0 else [int(seconds * cpu_share * 1e6) / 1e6 for seconds in duration_s]
+    ends = [0, *accumulate(chain.from_iterable(zip(codec_sizes, sizes, strict=True)))]
+    if ends[-1] != len(bodies):
+        raise Garbled
+    parts = [bodies[begin:end] for begin, end in pairwise(ends)]
+    codecs = [codec.decode() for codec in parts[::2]]
+    return Results(first, first + count, at, duration_s, cpu_s, peak_mib, codecs, digests, parts[1::2], returned)
+
+
+class SoFar:
+    """What a worker has by now of calls that it has taken together: it answers when all are over, and may die before.
+
+    `memory` is of `SIZE` bytes, a file's that the pool reads: nothing that is done is lost, or waits for a slow call.
+    """
+
+    _BODIES = _SO_FAR.size + CHUNK_CALLS * RESULT.size
+    #: With as much inline as results may have.
+    SIZE = _BODIES + CHUNK_CALLS * (INLINE_RESULT_BYTES + 256)
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._first = self._count = self._size = 0
+        self._mib = 0.0
+
+    def begin(self, first: int, mib: float) -> None:
+        """Begin anew, with the call of that number, in a process that has so many MiB."""
+        self._first, self._count, self._size, self._mib = first, 0, 0, mib
+        _SO_FAR.pack_into(self._memory, 0, first, 0, 0, mib)
+
+    def add(self, at: float, duration_s: float, codec: str, digest: bytes, body: bytes) -> None:
+        """Keep the next call's result."""
+        name = codec.encode()
+        place = _SO_FAR.size + self._count * RESULT.size
+        RESULT.pack_into(self._memory, place, at, duration_s, len(name), len(body), digest)
+        begin = self._BODIES + self._size
+        self._size += len(name) + len(body)
+        self._memory[begin : self._BODIES + self._size] = name + body
+        self._count += 1
+        _SO_FAR.pack_into(self._memory, 0, self._first, self._count, self._size, self._mib)
+
+    def answer(self, *, cpu_share: float, peak_mib: float, returned: Sequence[int]) -> bytes:
+        """The `Results` on their way to the pool."""
+        told = self._memory[_SO_FAR.size : _SO_FAR.size + self._count * RESULT.size]
+        bodies = self._memory[self._BODIES : self._BODIES + self._size]
+        return pack_results(self._first, told, bodies, cpu_share=cpu_share, peak_mib=peak_mib, returned=returned)
+
+    @classmethod
+    def read(cls, memory: bytes) -> Results | None:
+        """The results that are whole, as another process reads them while they are written."""
+        if len(memory) < cls.SIZE:
+            return None
+        first, count, size, mib = _SO_FAR.unpack_from(memory)
+        told = memory[_SO_FAR.size : _SO_FAR.size + count * RESULT.size]
+        try:
+            results = read_results(first, told, memory[cls._BODIES : cls._BODIES + size], cpu_share=1.0, peak_mib=mib)
+        except ValueError:
+            return None
+        is_whole = all(map(eq, results.sha256, (sha256(body).digest() for body in results.bodies)))
+        return results if is_whole else None
 
 
 def pack_asked(asked: Asked) -> bytes:
@@ -156,12 +324,12 @@ def unpack_reply(stream: bytes) -> tuple[tuple[int, dict[str, Any], bytes] | Non
     return (None, stream) if end > len(stream) else ((question, facts, body), stream[end:])
 
 
-def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], bytes]:
+def unpack_answers(stream: bytes) -> tuple[list[Answer], bytes]:
     """The answers that are whole, and the beginning of the one that is not. Raises `Garbled`.
 
     The `Started` of a call whose end follows at once, as a short one's does, is left out: its end says all there is.
     """
-    answers: list[Started | Finished | Asked] = []
+    answers: list[Answer] = []
     at, size = 0, len(stream)
     while at < size:
         try:
@@ -176,14 +344,35 @@ def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], byt
     return answers, stream[at:]
 
 
-def _unpack_started(stream: bytes, start: int) -> tuple[Started | Finished | None, int]:
+def _unpack_started(stream: bytes, start: int) -> tuple[Started | Finished | Results | None, int]:
     """What began, or its end where that follows at once."""
     end = start + _STARTED.size
-    if end + _SMALL.size <= len(stream) and stream[end] == _ENDED:
-        over, whole = _unpack_small(stream, end)
-        if whole <= len(stream):
+    if end > len(stream):
+        return None, end
+    began = Started(*_STARTED.unpack_from(stream, start)[1:])
+    if end < len(stream) and stream[end] in _ENDS:
+        over, whole = _UNPACK[stream[end]](stream, end)
+        if over is not None and whole <= len(stream) and _says_all(over, began):
             return over, whole
-    return (None if end > len(stream) else Started(*_STARTED.unpack_from(stream, start)[1:])), end
+    return began, end
+
+
+def _says_all(over: Finished | Results, began: Started) -> bool:
+    return isinstance(over, Finished) or over.stop - over.first + len(over.returned) == began.count
+
+
+def _unpack_many(stream: bytes, start: int) -> tuple[Results | None, int]:
+    told = start + _MANY.size
+    if told > len(stream):
+        return None, told
+    _, first, count, left, peak_mib, cpu_share, size = _MANY.unpack_from(stream, start)
+    bodies = told + count * RESULT.size
+    middle, end = bodies + size, bodies + size + left * 8
+    if end > len(stream):
+        return None, end
+    returned = array("Q", stream[middle:end])
+    parts = stream[told:bodies], stream[bodies:middle]
+    return read_results(first, *parts, cpu_share=cpu_share, peak_mib=peak_mib, returned=returned), end
 
 
 def _unpack_small(stream: bytes, start: int) -> tuple[Finished | None, int]:
@@ -237,9 +426,102 @@ def _unpack_json(stream: bytes, start: int) -> tuple[Any, bytes, int]:
 #: Stands for an answer of which only the beginning has come.
 _NOTHING: Any = None
 
+#: What may follow a `Started` at once, and says all that it says.
+_ENDS = (_ENDED, _OF_MANY)
+
 _UNPACK: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
     ord("s"): _unpack_started,
-    ord("f"): _unpack_small,
+    _ENDED: _unpack_small,
+    _OF_MANY: _unpack_many,
     ord("l"): _unpack_long,
     ord("q"): _unpack_asked,
 }
+
+
+# The queue that the workers of a bundle share: whole messages, each read by exactly one worker.
+
+#: Longest message: what a pipe takes as one packet (PIPE_BUF). Longer arguments go through a file.
+_MESSAGE_BYTES = 4096
+#: Room in a pipe: a slot of 4 KiB for each message. Unprivileged processes may have this much (pipe-max-size).
+_PIPE_BYTES = 1 << 20
+
+
+class CallQueue:
+    """Calls on their way to whichever worker is free first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entry, self.exit = _message_pipe()
+        os.set_blocking(self._entry, False)
+        os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
+
+    def put(self, number: int, assignment: int, call: tuple[int, int, str], key: bytes = b"") -> bool:
+        """Queue one call, and what opens the secrets it is given; False where the kernel's queue is full for now."""
+        arguments = call[2].encode()
+        message = pack_call(number, assignment, call[:2], key + arguments)
+        if len(message) > _MESSAGE_BYTES:
+            self._spilled(number).write_bytes(arguments)
+            message = pack_call(number, assignment, call[:2], key, spilled=True)
+        return self._write(message)
+
+    def put_chunk(self, first: int, assignment: int, calls: Sequence[tuple[int, int, str]]) -> bool | None:
+        """Queue calls for one worker, numbered from `first` on; None where they are too long for one message."""
+        message = pack_chunk(first, assignment, calls)
+        return None if len(message) > _MESSAGE_BYTES else self._write(message)
+
+    def put_retirement(self) -> bool:
+        """Have one worker, whichever comes to it first, end itself."""
+        return self._write(RETIRE)
+
+    def _write(self, message: bytes) -> bool:
+        try:
+            os.write(self._entry, message)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):  # macOS says ENOBUFS
+                raise
+            return False
+        return True
+
+    def drain(self) -> Iterator[int]:
+        """Take back every call that no worker has taken; their numbers."""
+        while True:
+            try:
+                message = os.read(self.exit, _MESSAGE_BYTES)
+            except BlockingIOError:
+                return
+            if message == RETIRE:
+                continue
+            numbers = numbers_in(message)
+            if len(numbers) == 1:
+                self._spilled(numbers[0]).unlink(missing_ok=True)
+            yield from numbers
+
+    @property
+    def empty(self) -> bool:
+        """True where every call has been taken by a worker."""
+        import select
+
+        poll = select.poll()  # select.select takes no descriptor above 1023
+        poll.register(self.exit, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Workers that wait for a call see the end of the queue."""
+        os.close(self._entry)
+        os.close(self.exit)
+
+    def _spilled(self, number: int) -> Path:
+        return self._folder / f"{number}.arguments"
+
+
+def _message_pipe() -> tuple[int, int]:
+    """Where messages go in and where they come out, in order, each to one reader."""
+    if sys.platform != "linux":  # macOS has neither packet pipes nor SEQPACKET; its local datagrams do not get lost
+        import socket
+
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        return ours.detach(), theirs.detach()
+    exit_, entry = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # O_DIRECT: each write is a packet, and each read one packet
+    with suppress(OSError):  # a user with very many pipes has to do with 16 messages
+        fcntl.fcntl(entry, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return entry, exit_

@@ -56,6 +56,7 @@ class ChaosFeed(JobFeed):
         super().__init__(header, runs, stores=stores, assignment=assignment)
         self._chaos = chaos
         self._was_late: set[tuple[int, int]] = set()
+        self._is_plain = False
 
     def take(self) -> Call | None:
         """The next run that begins; those that do not are over, and tried again where that is due."""

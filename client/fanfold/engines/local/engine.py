@@ -226,6 +226,7 @@ class PoolDriver:
     def _stop(self) -> None:
         self._stopping = True
         self._pool.wake()
+        self._stores.database.close()  # which takes as long as the workers' end; who comes later opens it anew
         self._thread.join(timeout=5)
         for keeper in [*self._keepers.values()]:
             keeper.end()
@@ -476,7 +477,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         timeout_s=header.timeout_s,
         memory_mib=header.memory_mib,
         max_concurrency=concurrency(header) if dedicated else _realtime_concurrency(header),
-        takes_ahead=not header.rate,
+        takes_ahead=not (header.rate or header.hedge),
         usage_interval_s=1.0 if dedicated else None,
         mount=stores.shared_folder,
         data=stores.data_place,

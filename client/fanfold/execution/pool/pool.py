@@ -7,11 +7,12 @@ how it ends becomes reports. The loop runs in one thread; other threads may only
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import selectors
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from fanfold.core.processes import usable_cores
 from fanfold.errors import ConfigurationError
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Feed, Interpreter
-from fanfold.execution.channel import EXIT_PIPES_CLOSED, Asked, Finished, Started
+from fanfold.execution.channel import EXIT_PIPES_CLOSED, Asked, CallQueue, Finished, Results, Started
 from fanfold.execution.pool.process import LimitWatch, WorkerProcess
-from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
+from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, Scheduler, Sent, shares
 from fanfold.execution.pool.spawn import Spawner, interpreter_of, spawner, surroundings
 from fanfold.settings import Logger
 
@@ -38,47 +39,6 @@ def thread_share(assignment: Assignment, size: int) -> int:
         return assignment.threads
     side_by_side = min(size, assignment.max_concurrency or size)
     return max(1, usable_cores() // side_by_side)
-
-
-# Who has the pool's places: several bundles may have more to do than there are workers to be had.
-
-#: A set whose turn is over, or that has never had one for so long, gets the next.
-_PATIENCE_S = 2.0
-#: A set keeps its last worker for so long before one that is new gets it: a start takes longer than small calls.
-_KEEP_S = 0.02
-
-
-def shares(sets: Sequence[WorkerSet], size: int, now: float) -> dict[WorkerSet, int]:
-    """How many workers each set may have by now, of `size`: as many as it wants, the same for all, in turns.
-
-    Every set that has work gets one, in the order of `in_turn`; what is left is dealt out one by one.
-    """
-    wanted = {each: each.wanted(size, now) for each in sets}
-    given = dict.fromkeys(sets, 0)
-    left = size
-    order = in_turn(sets, now)
-    while left > 0:
-        wanting = [each for each in order if given[each] < wanted[each]][:left]
-        if not wanting:
-            break
-        for each in wanting:
-            given[each] += 1
-        left -= len(wanting)
-    return given
-
-
-def in_turn(sets: Sequence[WorkerSet], now: float) -> list[WorkerSet]:
-    """Whose turn it is first: a set that has just begun, one that has waited long, a new one, and then the others."""
-    return sorted(sets, key=lambda each: _place(each, now))
-
-
-def _place(each: WorkerSet, now: float) -> tuple[int, float]:
-    since = now - each.turn_since
-    if each.staying:
-        return (0 if since < _KEEP_S else 3), since
-    if since > _PATIENCE_S:
-        return 1, -since
-    return (4 if each.has_had_turn else 2), -since
 
 
 # The workers of one bundle, and the calls that they share.
@@ -168,8 +128,8 @@ class WorkerSet:
             self.turn_since = time.monotonic()
 
     def performed(self) -> set[int]:
-        """The calls that workers are performing, by number."""
-        return {worker.running for worker in self._workers.values() if worker.running is not None}
+        """The calls that workers have, by number."""
+        return set().union(*(worker.held for worker in self._workers.values()))
 
     def remove(self, worker: WorkerProcess) -> int:
         """A worker has ended, or is to: its return code. Raises `ConfigurationError` where none lives to say a word."""
@@ -228,6 +188,8 @@ _QUEUED_PER_WORKER = 100
 #: is the pool that is behind.
 _PLENTY_PER_WORKER = 16
 _REST_S = 0.001
+#: Calls that a worker has taken together are over by then, or one of them is no short one.
+_CHUNK_S = 0.05
 #: So many spawners in a row that end before a worker of theirs has said a word: the interpreter cannot run here.
 _STILLBORN = 3
 #: So many interpreters are kept ready: those that no workers come from any more make room.
@@ -304,6 +266,7 @@ class Pool:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
         for each in self.worker_sets.values():
             each.scheduler.cancel(feed)
+        self._single_out_all()
         for _, worker, sent in self._running():
             if sent.feed.feed is feed:
                 worker.end(RunStatus.CANCELLED)
@@ -313,6 +276,7 @@ class Pool:
 
         For the thread that steps the pool: it may take a third of a second.
         """
+        self._single_out_all()
         for _, worker, sent in self._running():
             if sent.call.index == index:
                 return worker.where()
@@ -361,7 +325,7 @@ class Pool:
         """Keep the queues filled, and as many workers at them as they have their turn for."""
         active = self._active()
         for each in active:
-            each.scheduler.fill(self._size * _QUEUED_PER_WORKER, len(each))
+            each.scheduler.fill(self._size * _QUEUED_PER_WORKER, len(each), each.autoscaler.together)
         if not active:
             return
         now = time.monotonic()
@@ -426,6 +390,8 @@ class Pool:
             for answer in worker.read():
                 if isinstance(answer, Finished):
                     self._on_finished(workers, worker, answer)
+                elif isinstance(answer, Results):
+                    self._on_results(workers, worker, answer)
                 elif isinstance(answer, Started):
                     self._on_started(workers, worker, answer)
                 else:
@@ -439,12 +405,16 @@ class Pool:
         if sent is None:  # it was so slow to say so that the call counted as lost
             worker.discard()
             return
-        worker.begin(answer.call, log_number=answer.log, now=time.monotonic())
+        in_flight, taken = workers.scheduler.in_flight, range(answer.call, answer.call + answer.count)
+        in_flight.note_begun(taken[-1])
+        together = filter(in_flight.find, taken) if len(taken) > 1 else ()
+        worker.begin(answer.call, log_number=answer.log, now=time.monotonic(), taken=together)
         sent.feed.report_start(answer.call, sent.call, answer.at, worker)
         if sent.feed.cancelled or sent.feed.is_obsolete(sent.call):  # it was taken just before the queue was drained
             worker.end(RunStatus.CANCELLED)
 
     def _on_finished(self, workers: WorkerSet, worker: WorkerProcess, answer: Finished) -> None:
+        worker.taken.discard(answer.call)
         if worker.running != answer.call:  # it has begun and ended in the same breath
             self._stillborn = 0
             workers.scheduler.in_flight.note_begun(answer.call)
@@ -467,6 +437,26 @@ class Pool:
         feed.report_result(call, answer, sampled_mib)
         worker.rest(tainted=answer.tainted)
 
+    def _on_results(self, workers: WorkerSet, worker: WorkerProcess, results: Results) -> None:
+        """A worker has performed calls that it had taken together, and gives back those that it has not begun."""
+        scheduler, watched = workers.scheduler, None
+        self._stillborn = 0
+        if worker.is_known and worker.running == results.stop - 1:
+            results, watched = results.without_last()
+        elif results.first not in worker.held:  # they have begun and ended in the same breath
+            scheduler.in_flight.note_begun(results.stop - 1)
+            worker.excuse()
+        numbers = range(results.first, results.stop)
+        self._ended += len(numbers)
+        if numbers:
+            workers.autoscaler.note(sum(results.duration_s) / len(numbers))
+        scheduler.report_results(results)
+        worker.has_answered(numbers)
+        if watched is not None:
+            self._on_finished(workers, worker, watched)
+        worker.has_answered(results.returned)
+        scheduler.give_back_all(results.returned)
+
     def _on_asked(self, workers: WorkerSet, worker: WorkerProcess, asked: Asked) -> None:
         """A run waits for what its feed has to say: all others wait as well, as they do while something is recorded."""
         sent = workers.scheduler.in_flight.find(asked.call)
@@ -476,6 +466,7 @@ class Pool:
     # How workers end
 
     def _look_after(self, now: float) -> None:
+        self._single_out_all(now - _CHUNK_S)
         for _, worker, sent in self._running():
             if sent.feed.is_obsolete(sent.call):
                 worker.end(RunStatus.CANCELLED)
@@ -488,6 +479,7 @@ class Pool:
     def _reap(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         """A worker has ended: say what became of its call, and let another take its place."""
         code = workers.remove(worker)
+        self._single_out(workers, worker)
         if worker.running is not None and worker.innocent:
             workers.scheduler.give_back(worker.running)
         elif worker.running is not None:
@@ -517,8 +509,28 @@ class Pool:
     def _running(self) -> Iterator[tuple[WorkerSet, WorkerProcess, Sent]]:
         for each in self.worker_sets.values():
             for worker in each:
-                if worker.running is not None and worker.ended_for is None:
+                if worker.running is not None and worker.is_known and worker.ended_for is None:
                     yield each, worker, each.scheduler.in_flight[worker.running]
+
+    def _single_out_all(self, begun_before: float = math.inf) -> None:
+        """Find out which call each worker performs that has taken several together: none but this stays with it.
+
+        Of those that have begun these before `begun_before` (time.monotonic seconds).
+        """
+        for each in self.worker_sets.values():
+            for worker in each:
+                if worker.taken and not worker.is_known and worker.since < begun_before:
+                    self._single_out(each, worker)
+                    if worker.running is not None:
+                        sent = each.scheduler.in_flight[worker.running]
+                        sent.feed.report_start(worker.running, sent.call, time.time(), worker)
+
+    def _single_out(self, workers: WorkerSet, worker: WorkerProcess) -> None:
+        """Leave a worker nothing of what it has taken together but the call that it performs."""
+        workers.scheduler.give_back_all(worker.single_out(time.monotonic()))
+        if (results := worker.results_so_far()) is not None:
+            workers.scheduler.report_results(results)
+            worker.has_answered(range(results.first, results.stop))
 
     # Where workers come from
 

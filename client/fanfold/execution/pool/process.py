@@ -6,6 +6,8 @@ import codecs
 import os
 import signal
 import time
+from array import array
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,16 +43,22 @@ class WorkerProcess:
         self.replies, answers = os.pipe()
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-        self._child = spawner.start(folder, queue_exit, answers, self._trace)
+        self._claims, offers = os.pipe()
+        os.set_blocking(self._claims, False)  # the worker shares this description, and its mode with it
+        self._child = spawner.start(folder, [queue_exit, answers, self._trace, self._claims, offers])
         os.close(answers)
+        os.close(offers)
         self._tree: ProcessTree | None = None
         self._log: LogTail | None = None
         self._redactor: Redactor | None = None
         self._unread = b""
         self._stack = ""
         self._tainted = False
-        #: The call it performs, by the pool's number, and since when (time.monotonic seconds).
+        #: The call it performs, by the pool's number, and since when (time.monotonic seconds). Of calls that it has
+        #: taken together it is the first, until `single_out`; all of these are `taken`, until it answers.
         self.running: int | None = None
+        self.taken: set[int] = set()
+        self._is_singled_out = False
         self.since = 0.0
         #: Whether it has lived long enough to say anything.
         self.has_spoken = False
@@ -86,7 +94,7 @@ class WorkerProcess:
             finally:
                 os.close(fd)
 
-    def read(self) -> list[wire.Started | wire.Finished | wire.Asked]:
+    def read(self) -> list[wire.Answer]:
         """What it has answered since the last look. Raises EOFError where it has closed its end."""
         try:
             answered = os.read(self.replies, _ANSWER_BYTES)
@@ -107,15 +115,61 @@ class WorkerProcess:
         """Whether its process is over, though another may still hold its end of the pipe."""
         return self._child.poll() is not None
 
-    def begin(self, call: int, *, log_number: int, now: float) -> None:
-        """Note that it performs `call` and writes to its log of that number."""
+    def begin(self, call: int, *, log_number: int, now: float, taken: Iterable[int] = ()) -> None:
+        """Note that it performs `call` and writes to its log of that number; with it it has `taken` others."""
         self.excuse()
+        self.taken, self._is_singled_out = set(taken), False
+        self._perform(call, now)
+        if self._log is None:
+            self._log = LogTail(self.folder / f"{log_number}.log")
+
+    def _perform(self, call: int, now: float) -> None:
         self.running, self.since, self.usage_told_at = call, now, now
         self.memory_mib = self.peak_memory_mib = 0.0
         if self._tree is not None:
             self._tree.restart(now)
-        if self._log is None:
-            self._log = LogTail(self.folder / f"{log_number}.log")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it performs a call, and it is certain which."""
+        return self.running is not None and (self._is_singled_out or not self.taken)
+
+    def single_out(self, now: float) -> list[int]:
+        """Take from it all calls that it has not begun, of those that it has taken together: it begins none of them.
+
+        Those it has begun it has begun in order, so the last that is left is the one that it performs.
+        """
+        numbers: list[int] = []
+        with suppress(BlockingIOError):
+            while read := os.read(self._claims, _ANSWER_BYTES):
+                numbers += array("Q", read)
+        self.taken.difference_update(numbers)
+        if self.taken and not self._is_singled_out:
+            self._is_singled_out = True
+            if self.running != (last := max(self.taken)):
+                self._perform(last, now)
+        return numbers
+
+    def results_so_far(self) -> wire.Results | None:
+        """What it has by now of the calls that it has taken together; None where these have begun without any."""
+        try:
+            results = wire.SoFar.read((self.folder / wire.SO_FAR).read_bytes())
+        except OSError:
+            return None
+        return results if results is not None and self.taken.issuperset(range(results.first, results.stop)) else None
+
+    def has_answered(self, numbers: Iterable[int]) -> None:
+        """Note that these calls are over, of those that it has taken together."""
+        self.taken.difference_update(numbers)
+        if not self.taken:
+            self.running = None
+        elif self.running not in self.taken:
+            self.running = min(self.taken)
+
+    @property
+    def held(self) -> set[int]:
+        """All calls that it has."""
+        return self.taken if self.running is None else {*self.taken, self.running}
 
     def excuse(self) -> None:
         """An end that it was given was meant for the call before the one that it has begun."""
@@ -203,8 +257,8 @@ class WorkerProcess:
         if self._log is not None:  # its last call ran for long enough to be looked at, and printed nothing
             self._log.finish()
         self._child.close()
-        os.close(self.replies)
-        os.close(self._trace)
+        for fd in (self.replies, self._trace, self._claims):
+            os.close(fd)
         remove_run_folders(str(self.folder))
         remove_tree(self.folder)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import math
-import os
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fanfold.contract.records import NamedTuple
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
-from fanfold.execution.channel import RETIRE, Asked, Finished, Reply, pack_call, unpack_call
+from fanfold.execution.channel import CHUNK_CALLS, Asked, CallQueue, Finished, Reply, Results
 
 # How many workers a backlog is worth: starting one takes a core as long as a hundred no-op calls take another.
 
@@ -28,6 +23,8 @@ _START_S = 0.01
 _NEWS = 0.2
 #: A call that is running may be loading its UDF still for so long.
 _LOAD_S = 0.02
+#: Calls are sent together that take no longer than this together, as far as is known from so many ends.
+_CHUNK_S, _KNOWN_FROM = 0.001, 8
 
 
 class Autoscaler:
@@ -36,11 +33,20 @@ class Autoscaler:
     def __init__(self) -> None:
         self._call_s = 0.0
         self._last_s = 0.0
+        self._noted = 0
 
     def note(self, duration_s: float) -> None:
         """A call has taken this long. The lesser of two in a row counts: a worker's first one loads the UDF as well."""
         self._call_s += _NEWS * (min(duration_s, self._last_s) - self._call_s)
         self._last_s = duration_s
+        self._noted += 1
+
+    @property
+    def together(self) -> int:
+        """How many calls are worth one message: what a message takes besides is more than the shortest calls take."""
+        if self._noted < _KNOWN_FROM:
+            return 1
+        return max(1, min(CHUNK_CALLS, int(_CHUNK_S / max(self._call_s, 1e-6))))
 
     def worth(self, ready: int, waiting: int, running_s: float) -> int:
         """How many workers there should be, where `ready` are up and `waiting` calls have been begun by none of them.
@@ -55,87 +61,65 @@ class Autoscaler:
         return _START_S / max(waiting, 1) + _LOAD_S
 
 
-# The queue that the workers of a bundle share: whole messages, each read by exactly one worker.
+# Who has the pool's places: several bundles may have more to do than there are workers to be had.
 
-#: Longest message: what a pipe takes as one packet (PIPE_BUF). Longer arguments go through a file.
-_MESSAGE_BYTES = 4096
-#: Room in a pipe: a slot of 4 KiB for each message. Unprivileged processes may have this much (pipe-max-size).
-_PIPE_BYTES = 1 << 20
+#: A set whose turn is over, or that has never had one for so long, gets the next.
+_PATIENCE_S = 2.0
+#: A set keeps its last worker for so long before one that is new gets it: a start takes longer than small calls.
+_KEEP_S = 0.02
 
 
-class CallQueue:
-    """Calls on their way to whichever worker is free first."""
+class HasWork(Protocol):
+    """Workers of one bundle."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._entry, self.exit = _message_pipe()
-        os.set_blocking(self._entry, False)
-        os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
-
-    def put(self, number: int, assignment: int, call: Call, key: bytes = b"") -> bool:
-        """Queue one call, and what opens the secrets it is given; False where the kernel's queue is full for now."""
-        arguments = call.arguments.encode()
-        message = pack_call(number, assignment, call[:2], key + arguments)
-        if len(message) > _MESSAGE_BYTES:
-            self._spilled(number).write_bytes(arguments)
-            message = pack_call(number, assignment, call[:2], key, spilled=True)
-        return self._write(message)
-
-    def put_retirement(self) -> bool:
-        """Have one worker, whichever comes to it first, end itself."""
-        return self._write(RETIRE)
-
-    def _write(self, message: bytes) -> bool:
-        try:
-            os.write(self._entry, message)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):  # macOS says ENOBUFS
-                raise
-            return False
-        return True
-
-    def drain(self) -> Iterator[int]:
-        """Take back every call that no worker has taken; their numbers."""
-        while True:
-            try:
-                message = os.read(self.exit, _MESSAGE_BYTES)
-            except BlockingIOError:
-                return
-            if message == RETIRE:
-                continue
-            number = unpack_call(message).number
-            self._spilled(number).unlink(missing_ok=True)
-            yield number
+    turn_since: float
+    has_had_turn: bool
 
     @property
-    def empty(self) -> bool:
-        """True where every call has been taken by a worker."""
-        import select
+    def staying(self) -> int:
+        """How many there are that have not been asked to end."""
 
-        poll = select.poll()  # select.select takes no descriptor above 1023
-        poll.register(self.exit, select.POLLIN)
-        return not poll.poll(0)
-
-    def close(self) -> None:
-        """Workers that wait for a call see the end of the queue."""
-        os.close(self._entry)
-        os.close(self.exit)
-
-    def _spilled(self, number: int) -> Path:
-        return self._folder / f"{number}.arguments"
+    def wanted(self, size: int, now: float) -> int:
+        """How many of a pool's there should be."""
 
 
-def _message_pipe() -> tuple[int, int]:
-    """Where messages go in and where they come out, in order, each to one reader."""
-    if sys.platform != "linux":  # macOS has neither packet pipes nor SEQPACKET; its local datagrams do not get lost
-        import socket
+_W = TypeVar("_W", bound=HasWork)
 
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        return ours.detach(), theirs.detach()
-    exit_, entry = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # O_DIRECT: each write is a packet, and each read one packet
-    with suppress(OSError):  # a user with very many pipes has to do with 16 messages
-        fcntl.fcntl(entry, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return entry, exit_
+
+def shares(sets: Sequence[_W], size: int, now: float) -> dict[_W, int]:
+    """How many workers each set may have by now, of `size`: as many as it wants, the same for all, in turns.
+
+    Every set that has work gets one, in the order of `in_turn`; what is left is dealt out one by one.
+    """
+    wanted = {each: each.wanted(size, now) for each in sets}
+    given = dict.fromkeys(sets, 0)
+    left = size
+    order = in_turn(sets, now)
+    while left > 0:
+        wanting = [each for each in order if given[each] < wanted[each]][:left]
+        if not wanting:
+            break
+        for each in wanting:
+            given[each] += 1
+        left -= len(wanting)
+    return given
+
+
+def in_turn(sets: Sequence[_W], now: float) -> list[_W]:
+    """Whose turn it is first: a set that has just begun, one that has waited long, a new one, and then the others."""
+    return sorted(sets, key=lambda each: _place(each, now))
+
+
+def _place(each: HasWork, now: float) -> tuple[int, float]:
+    since = now - each.turn_since
+    if each.staying:
+        return (0 if since < _KEEP_S else 3), since
+    if since > _PATIENCE_S:
+        return 1, -since
+    return (4 if each.has_had_turn else 2), -since
+
+
+# Which call goes out next.
 
 
 class Scheduler:
@@ -167,14 +151,15 @@ class Scheduler:
             state.cancelled |= state.feed is feed
         self.take_back()
 
-    def fill(self, length: int, workers: int) -> None:
+    def fill(self, length: int, workers: int, together: int) -> None:
         """Keep `length` calls in flight, of each feed in turn, for that many `workers`.
 
         The only feed, whose limit is no less than the number of workers, needs no counting: they cannot perform more.
+        `together`: so many of its calls may be one message.
         """
         room = length - len(self.in_flight)
         if room > 0 and len(self.feeds) == 1:
-            self._fill_from(self.feeds[0], room, workers)
+            self._fill_from(self.feeds[0], room, workers, together)
             return
         giving = list(self.feeds)
         while room > 0 and giving:
@@ -189,8 +174,11 @@ class Scheduler:
                     giving.clear()
                     break
 
-    def _fill_from(self, state: FeedState, room: int, workers: int) -> None:
+    def _fill_from(self, state: FeedState, room: int, workers: int, together: int) -> None:
         counted = not state.assignment.takes_ahead or workers > (state.limit or workers)
+        if not counted and (most := min(together, state.most_together)) > 1:
+            self._fill_with_chunks(state, room, most)
+            return
         for _ in range(room):
             call = state.next_call(counted=counted)
             if call is None:
@@ -199,10 +187,19 @@ class Scheduler:
                 state.put_back(call)
                 return
 
+    def _fill_with_chunks(self, state: FeedState, room: int, together: int) -> None:
+        """The same, several calls a message: what is in flight may be a chunk more."""
+        while room > 0:
+            calls = state.next_calls(together)
+            if not calls:
+                return
+            if not self._send_chunk(state, calls):
+                return
+            room -= len(calls)
+
     def take_back(self) -> None:
         """Empty the queue; what was in it goes out again."""
-        for number in reversed(list(self._queue.drain())):  # each goes before what its feed has waiting
-            self.give_back(number)
+        self.give_back_all(self._queue.drain())  # each goes before what its feed has waiting
 
     def give_back(self, number: int) -> None:
         """A call that no worker has begun goes out again, or is over where its feed was cancelled."""
@@ -215,13 +212,27 @@ class Scheduler:
         else:
             sent.feed.put_back(sent.call)
 
+    def report_results(self, results: Results) -> None:
+        """Results of calls that were taken together."""
+        sent = self.in_flight.close_all(range(results.first, results.stop))
+        if sent:
+            sent[0].feed.report_results([call for _, call in sent], results)
+        elif sent is None:  # one of them took so long that it counted as lost
+            for done in results.each():
+                if (one := self.in_flight.close(done.call)) is not None:
+                    one.feed.report_result(one.call, done, 0.0)
+
+    def give_back_all(self, numbers: Iterable[int]) -> None:
+        """Calls that no worker has begun go out again, in their order."""
+        for number in sorted(numbers, reverse=True):
+            self.give_back(number)
+
     def send_lost_again(self, performed: set[int], now: float) -> None:
         """Calls that were taken from the queue and never begun go out again: a worker died, or a UDF read them."""
         empty = self._queue.empty
         if empty and len(self.in_flight) > len(performed):
             self.in_flight.suspect(performed)
-        for number in reversed(self.in_flight.lost(performed, now, queue_empty=empty)):
-            self.give_back(number)
+        self.give_back_all(self.in_flight.lost(performed, now, queue_empty=empty))
 
     def hand_on(self, now: float) -> None:
         """Hand on to the feeds what has come of their calls, and let go of those that are over."""
@@ -234,6 +245,23 @@ class Scheduler:
     def remove_result(self, number: int) -> None:
         """Remove what a worker that has ended may have written of the call's result."""
         (self._folder / f"{number}.result").unlink(missing_ok=True)
+
+    def _send_chunk(self, state: FeedState, calls: Sequence[Call]) -> bool:
+        """Send calls, in one message where they fit; what is not sent waits. False where the queue is full for now."""
+        numbers = [next(self._numbers) for _ in calls]
+        is_sent = self._queue.put_chunk(numbers[0], state.number, calls) if len(calls) > 1 else None
+        if is_sent:
+            for number, call in zip(numbers, calls, strict=True):
+                self.in_flight.add(number, state, call)
+            return True
+        if is_sent is None and len(calls) > 1:
+            state.most_together = len(calls) // 2
+        sent = 0
+        while is_sent is None and sent < len(calls) and self._send(state, calls[sent]):
+            sent += 1
+        for call in reversed(calls[sent:]):
+            state.put_back(call)
+        return sent == len(calls)
 
     def _send(self, state: FeedState, call: Call) -> bool:
         number = next(self._numbers)
@@ -295,6 +323,15 @@ class InFlight:
             sent.feed.note_returned(number)
         return sent
 
+    def close_all(self, numbers: range) -> list[Sent] | None:
+        """These calls are no longer in flight; None, and nothing is done, where one of them has not been."""
+        if any(number not in self._sent for number in numbers):
+            return None
+        sent = [self._sent.pop(number) for number in numbers]
+        if sent:
+            sent[0].feed.note_all_returned(numbers)
+        return sent
+
     def suspect(self, performed: Collection[int]) -> None:
         """A worker has died: it may have taken any call that is not `performed` by another, before it could say so."""
         for number in self._sent.keys() - performed:
@@ -345,11 +382,14 @@ class FeedState:
         self.cancelled = False
         #: Whether calls may come at any time: it is not over while it has none.
         self.stays_open: bool = getattr(feed, "stays_open", False)
+        #: So many of its calls may be one message.
+        self.most_together = CHUNK_CALLS if self.assignment.calls_are_alike and not self.stays_open else 1
         self._in_flight = 0
         self._waiting: deque[Call] = deque()
         self._reports: list[Report] = []
         #: Results whose reports are made together: each with its call, and the MiB that the pool has seen.
         self._results: list[tuple[Call, Finished, float]] = []
+        self._chunks: list[tuple[Sequence[Call], Results]] = []
         self._begun: dict[int, tuple[Call, float, HasPid]] = {}
         self._oldest = 0.0
 
@@ -361,7 +401,7 @@ class FeedState:
     @property
     def has_reports(self) -> bool:
         """True while there is something to hand on."""
-        return bool(self._reports or self._begun or self._results)
+        return bool(self._reports or self._begun or self._results or self._chunks)
 
     @property
     def at_rest(self) -> bool:
@@ -388,11 +428,27 @@ class FeedState:
         self._in_flight -= 1
         self._begun.pop(number, None)
 
+    def note_all_returned(self, numbers: range) -> None:
+        """The same of several."""
+        self._in_flight -= len(numbers)
+        for number in [begun for begun in self._begun if begun in numbers]:
+            del self._begun[number]
+
     def next_call(self, *, counted: bool) -> Call | None:
         """The next call that may go out now; `counted`: no more of them than its limit may be in flight."""
         if self.cancelled or (counted and self.limit is not None and self._in_flight >= self.limit):
             return None
         return self._waiting.popleft() if self._waiting else self.feed.take()
+
+    def next_calls(self, most: int) -> list[Call]:
+        """The next calls, where all may go out that there are; at most so many."""
+        take_many: Callable[[int], list[Call]] | None = getattr(self.feed, "take_many", None)
+        if take_many is not None and not self._waiting and not self.cancelled:
+            return take_many(most)
+        calls: list[Call] = []
+        while len(calls) < most and (call := self.next_call(counted=False)) is not None:
+            calls.append(call)
+        return calls
 
     def is_obsolete(self, call: Call) -> bool:
         """Whether nobody needs what comes of a call any more: its run has a result by another."""
@@ -410,6 +466,12 @@ class FeedState:
             self._results.append((call, done, sampled_mib))
         else:
             self.report_end(call, reports.finished(self.assignment.job_id, call, done, sampled_mib))
+
+    def report_results(self, calls: Sequence[Call], results: Results) -> None:
+        """Note what a worker has answered of calls that it had taken together."""
+        if not self.has_reports:
+            self._oldest = time.monotonic()
+        self._chunks.append((calls, results))
 
     def report_end(self, call: Call, report: Report) -> None:
         """Note how a call ended, without any secret that its error may tell."""
@@ -444,12 +506,14 @@ class FeedState:
         """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""
         if not self.has_reports:
             return
-        come = len(self._reports) + len(self._results)
+        come = len(self._reports) + len(self._results) + sum(len(calls) for calls, _ in self._chunks)
         if self._in_flight == 0 or come >= BATCH or now - self._oldest >= BATCH_S:
             job_id = self.assignment.job_id
             begun = [reports.started(job_id, call, at, worker.pid) for call, at, worker in self._begun.values()]
             batch = [*begun, *self._reports, *reports.plain_results(job_id, self._results)]
-            self._begun, self._reports, self._results = {}, [], []
+            for chunk in self._chunks:
+                batch += reports.results_of_chunk(job_id, *chunk)
+            self._begun, self._reports, self._results, self._chunks = {}, [], [], []
             self.feed.record(batch)
 
     @property

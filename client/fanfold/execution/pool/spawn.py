@@ -188,8 +188,8 @@ class Spawner(Protocol):
     #: Whether it can make no more.
     ended: bool
 
-    def start(self, folder: Path, calls: int, replies: int, trace: int) -> Child:
-        """A worker that reads `calls`, answers on `replies`, and writes its stack to `trace` in a crash."""
+    def start(self, folder: Path, pipes: list[int]) -> Child:
+        """A worker that has these descriptors (`worker.Pipes`)."""
 
     def preloading(self, packages: tuple[str, ...], threads: int) -> Spawner:
         """Another, whose workers come with these packages imported, for so many threads in each."""
@@ -326,10 +326,10 @@ class ForkServerClient:
         self._living: dict[int, ForkedChild] = {}
         self.ended = False
 
-    def start(self, folder: Path, calls: int, replies: int, trace: int) -> ForkedChild:
+    def start(self, folder: Path, pipes: list[int]) -> ForkedChild:
         """Ask for a worker; its process id comes later."""
         child = ForkedChild(self)
-        fds = array.array("i", [calls, replies, trace])
+        fds = array.array("i", pipes)
         self._unborn.append(child)
         try:
             self._socket.sendmsg([os.fsencode(folder)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
@@ -533,9 +533,9 @@ class Launcher:
         self._environment, self._python = environment, python
         self.ended = False
 
-    def start(self, folder: Path, calls: int, replies: int, trace: int) -> LaunchedChild:
+    def start(self, folder: Path, pipes: list[int]) -> LaunchedChild:
         """A worker, as an interpreter of its own."""
-        return LaunchedChild(_program("worker", self._python), self._environment, folder, [calls, replies, trace])
+        return LaunchedChild(_program("worker", self._python), self._environment, folder, pipes)
 
     def preloading(self, packages: tuple[str, ...], threads: int) -> Launcher:  # noqa: ARG002
         """The same: an interpreter that is started has nothing imported."""
@@ -552,15 +552,15 @@ class Launcher:
 class LaunchedChild:
     """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
 
-    def __init__(self, program: list[str], environment: dict[str, str] | None, folder: Path, fds: list[int]) -> None:
+    def __init__(self, program: list[str], environment: dict[str, str] | None, folder: Path, pipes: list[int]) -> None:
         import subprocess
 
         watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
         keep_private(self._lifeline)
         self._process = subprocess.Popen(
-            [*program, *map(str, [*fds, watched]), str(folder)],
+            [*program, *map(str, [*pipes, watched]), str(folder)],
             stdin=subprocess.DEVNULL,
-            pass_fds=[*fds, watched],
+            pass_fds=[*pipes, watched],
             start_new_session=True,
             env=environment,
         )

@@ -34,7 +34,7 @@ from fanfold.execution.worker.interpreter import (
 from fanfold.execution.worker.sandbox import share_threads
 
 _REQUEST_BYTES = 1 << 16
-_FDS = 3
+_FDS = 5
 _FD_BYTES = 4
 #: What has been killed and still is not gone by then is stuck in the kernel.
 _STUCK_AFTER_S = 3.0
@@ -114,8 +114,7 @@ class ForkServer:
             self._part_from(parent)
             if "numpy.random" in sys.modules:  # Python's own random numbers see to that themselves
                 sys.modules["numpy.random"].seed()
-            calls, replies, trace = fds
-            worker.run(calls, replies, trace, folder, on_children=self._announce_children)
+            worker.run(worker.Pipes(*fds), folder, on_children=self._announce_children)
             os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
         except BaseException:  # noqa: BLE001  it must never return to the server's loop
             sys.excepthook(*sys.exc_info())

@@ -208,6 +208,11 @@ class JobContext:
         if known := facts.get("known_blobs"):
             udf.blobs.known.update(known)
 
+    @property
+    def knows_no_paths(self) -> bool:
+        """Whether no path counts among what its runs are given, but those that are arguments."""
+        return self.path_rules is None or not (self.path_rules[0] or PATH_TAG in self.udf.code_paths)
+
     def wears_out(self) -> bool:
         """Count a call that is over; whether the worker has made all that it may."""
         if self._calls_left is None:
@@ -317,16 +322,30 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
     try:
         before = _stamps_before(job, arguments)
         try:
-            value = job.udf.function(**job.arguments(arguments))
-            kind = type(value)  # an object that makes up its attributes may raise anything
-            if kind not in JSON_SCALARS and hasattr(kind, "__await__") and not hasattr(value, "__dask_graph__"):
-                value = _awaited(value)
+            value = _value(job, job.arguments(arguments))
         finally:
             tidy()
         encoded = encode(value, serializer=job.serializer, as_file=True)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return failed(error)
     return _kept(encoded, result_file, _marks(job, encoded, before))
+
+
+def perform_decoded(job: JobContext, given: Any, result_file: str) -> CallResult:
+    """As `perform`, for a UDF that leaves nothing to be tidied up, and is given these arguments, no path among them."""
+    try:
+        encoded = encode(_value(job, given), serializer=job.serializer, as_file=True)
+    except BaseException as error:  # noqa: BLE001  the user's own code
+        return failed(error)
+    return _kept(encoded, result_file, _marks(job, encoded, None))
+
+
+def _value(job: JobContext, given: Any) -> Any:
+    value = job.udf.function(**given)
+    kind = type(value)  # an object that makes up its attributes may raise anything
+    if kind not in JSON_SCALARS and hasattr(kind, "__await__") and not hasattr(value, "__dask_graph__"):
+        value = _awaited(value)
+    return value
 
 
 def failed(error: BaseException) -> CallResult:

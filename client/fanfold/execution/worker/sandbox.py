@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
@@ -111,6 +111,11 @@ class PeakMemory:
             peak = min(peak, before + self._new_mib(faults))
         return max(peak, now) if duration_s < _LOOKED_AT_S else now
 
+    @property
+    def last_mib(self) -> float:
+        """MiB at the last look."""
+        return self._last
+
     def left_mib(self) -> float:
         """MiB that the call has left behind."""
         return self._last - self._start
@@ -193,6 +198,7 @@ class Sandbox:
     def __init__(self, log_folder: str, on_children: Callable[[], None]) -> None:
         """`on_children` is called before code is loaded that may start processes."""
         self.folder = log_folder
+        self._results = os.path.dirname(log_folder)
         self.log_number = -1
         self._log = -1
         self.tainted = False
@@ -241,10 +247,62 @@ class Sandbox:
             self._restore()
             self.tainted = self.tainted or self._leftovers.found()
         self.tainted = job.wears_out() or self.tainted or job.fresh or spare_files.are_used
+        return self.finished(called, result, duration_s, cpu_s, peak_mib)
+
+    def finished(
+        self, called: Called, result: CallResult, duration_s: float, cpu_s: float, peak_mib: float
+    ) -> Finished:
+        """What came of a call that is over."""
         printed = self._log_number_if_used()  # by now: what it has left behind may have had something to say
         # Not by `round`, which takes three times as long.
         used = int(duration_s * 1e6) / 1e6, int(cpu_s * 1e6) / 1e6, int(peak_mib * 10) / 10
         return Finished(called.number, time.time(), *used, *result, printed, self.tainted)
+
+    # Calls that can do no more than compute and print: nothing is to be put back after each (`worker.chunk`).
+
+    def is_quiet(self, calls: Sequence[Called], job: JobContext) -> bool:
+        """Whether these calls are such, of a UDF that is loaded."""
+        known = self._bundle is not None and job.udf.is_loaded and job.knows_no_paths
+        return known and not any(b'{"$' in called.arguments or self._is_open(called.arguments) for called in calls)
+
+    @property
+    def mib(self) -> float:
+        """The MiB that this process had when it was last looked at."""
+        return self._memory.last_mib
+
+    def begin_quiet_calls(self, job: JobContext, first: Called) -> float:
+        """Begin such calls, and say when (time.perf_counter)."""
+        self._enter(job, first)
+        self._memory.restart()
+        self._puts_back = False
+        return time.perf_counter()
+
+    def hold_quiet_call(
+        self, perform: Callable[[JobContext, Any, str], CallResult], job: JobContext, given: Any, number: int
+    ) -> CallResult:
+        """Perform one of them."""
+        file = f"{self._results}/{number}.result"
+        result = perform(job, given, file) if self._is_plain else copy_context().run(perform, job, given, file)
+        if os.getpid() != self._pid:
+            self._flush()
+            os._exit(result.output is None)
+        return result
+
+    def has_printed(self) -> bool:
+        """Whether anything has been printed since the last call that has; where that cannot be told, it may have."""
+        self._flush()
+        try:
+            return os.lseek(self._log, 0, os.SEEK_END) > 0
+        except OSError:
+            return True
+
+    def measure_quiet_calls(self, duration_s: float) -> tuple[float, float]:
+        """The CPU seconds that they took for each second, and the MiB at their peak."""
+        cpu_s, peak_mib = self._cpu.since_last(duration_s), self._memory.peak_mib(duration_s)
+        if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
+            gc.collect()
+        self.tainted = self.tainted or spare_files.are_used
+        return (1.0 if cpu_s == duration_s else cpu_s / duration_s), peak_mib
 
     def tidy(self) -> None:
         """Undo what the UDF has changed for all code of this process: as soon as it is over, before its result is kept.

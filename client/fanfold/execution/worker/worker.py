@@ -15,14 +15,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fanfold.contract.layout import ENV_CONFINED
+from fanfold.contract.records import NamedTuple
 from fanfold.execution import channel
 from fanfold.execution.channel import Called, Finished
 from fanfold.execution.worker.perform import JobContext, LoadedUdf, perform, spare_files
 from fanfold.execution.worker.sandbox import Sandbox
 from fanfold.source.load import MainSpec
+
+if TYPE_CHECKING:
+    from fanfold.execution.worker.chunk import Chunks
 
 # How a worker that is a program of its own ends with its pool; forked ones end with their server.
 
@@ -66,11 +70,12 @@ _MESSAGE_BYTES = 4096
 def main() -> None:
     """Perform calls until the pool's end of the queue closes. As a program of its own."""
 
-    calls, replies, trace, lifeline, folder = (*map(int, sys.argv[1:5]), sys.argv[5])
+    *pipes, lifeline = map(int, sys.argv[1:-1])
+    folder = sys.argv[-1]
     del sys.argv[1:]
     die_with_the_pool(lifeline)
     name_main()
-    run(calls, replies, trace, folder)
+    run(Pipes(*pipes), folder)
     os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
 
 
@@ -79,18 +84,32 @@ def name_main() -> None:
     sys.modules["__main__"].__spec__ = MainSpec()  # type: ignore[assignment]
 
 
-def run(calls: int, replies: int, trace: int, folder: str, on_children: Callable[[], None] = lambda: None) -> None:
-    """Read `calls` until there are no more, answer on `replies`; in a crash write to `trace` where this stands."""
+class Pipes(NamedTuple):
+    """What is between a worker and its pool: it reads `calls` until there are no more, and answers on `replies`.
+
+    In a crash it writes to `trace` where it stands. Of calls that it has taken together it writes the numbers to
+    `offers`, and reads each from `claims` before it begins it: the pool may read there what is to go to another worker.
+    """
+
+    calls: int
+    replies: int
+    trace: int
+    claims: int
+    offers: int
+
+
+def run(pipes: Pipes, folder: str, on_children: Callable[[], None] = lambda: None) -> None:
+    """Perform calls until there are no more."""
     if ENV_CONFINED in os.environ:
         from fanfold.execution.worker.confined import confine
 
         confine(os.environ[ENV_CONFINED])
-    for fd in (calls, replies, trace):
+    for fd in pipes:
         os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
-    faulthandler.enable(trace)
-    faulthandler.register(WHERE_SIGNAL, trace, all_threads=True)
+    faulthandler.enable(pipes.trace)
+    faulthandler.register(WHERE_SIGNAL, pipes.trace, all_threads=True)
     spare_files.keep()
-    Worker(calls, replies, Sandbox(folder, on_children)).serve()
+    Worker(pipes, Sandbox(folder, on_children)).serve()
 
 
 #: `carried.CARRIED`, which is imported where it is needed only.
@@ -103,20 +122,21 @@ class Worker:
     #: That of this process, where it is a worker.
     of_this_process: ClassVar[Worker | None] = None
 
-    def __init__(self, calls: int, replies: int, sandbox: Sandbox) -> None:
+    def __init__(self, pipes: Pipes, sandbox: Sandbox) -> None:
         Worker.of_this_process = self
         self.pid = os.getpid()
         #: The call under way, its job, and since when (time.monotonic seconds).
         self.now: tuple[Called, JobContext, float] | None = None
-        self._calls = calls
-        self._replies = replies
+        self._calls, self._replies, _, *self._for_chunks = pipes
+        self._chunks: Chunks | None = None
         self._sandbox = sandbox
         self._udf: LoadedUdf | None = None
         self._jobs: dict[int, JobContext] = {}
         self._folder = os.path.dirname(sandbox.folder)
         #: What no file has that a UDF may open under the number of a pipe that it has closed.
-        fcntl.fcntl(replies, fcntl.F_SETFL, fcntl.fcntl(replies, fcntl.F_GETFL) | os.O_APPEND)
-        self._pipes = _flags(calls, replies)
+        flags = fcntl.fcntl(self._replies, fcntl.F_GETFL)
+        fcntl.fcntl(self._replies, fcntl.F_SETFL, flags | os.O_APPEND)
+        self._pipes = _flags(self._calls, self._replies)
 
     def serve(self) -> None:
         """Answer each call with what came of it; say in the same breath which call was taken next."""
@@ -132,20 +152,55 @@ class Worker:
             if not message or message == channel.RETIRE:
                 self._say(answer)
                 return
-            called = channel.unpack_call(message)
-            self._say(answer + channel.pack_started(called.number, time.time(), self._sandbox.log_number))
-            job = self._job(called.assignment)
-            if job.is_sealed:
-                called = job.with_key(called)
-            if called.spilled:
-                called = self._unspilled(called)
-            self.now = called, job, time.monotonic()
-            answer = channel.pack_finished(self._performed(called, job))
-            self.now = None
-            if self._sandbox.tainted:  # the next call deserves a clean process: answer, and wait to be killed
-                self._say(answer)
-                while True:
-                    signal.pause()
+            calls = channel.unpack_calls(message)
+            if len(calls) > 1:
+                answer = self._serve_chunk(calls, answer)
+            else:
+                self._say_started(answer, calls)
+                answer = self._answered(calls[0])
+
+    def _serve_chunk(self, calls: list[Called], answer: bytes) -> bytes:
+        """Perform calls that were taken together, as far as the pool does not take them back; the last answer."""
+        if self._chunks is None:
+            from fanfold.execution.worker.chunk import Chunks  # for short calls alone
+
+            self._chunks = Chunks(self._sandbox, *self._for_chunks)
+        self._chunks.claims.offer([called.number for called in calls[1:]])
+        job = self._job(calls[0].assignment)
+        while calls:
+            self._say_started(answer, calls)
+            if self._sandbox.is_quiet(calls, job):
+                answer, calls = self._chunks.perform(calls, job)
+                self._end_if_tainted(answer)
+            else:
+                answer, calls = self._answered(calls[0]), calls[1:]
+            if calls and not self._chunks.claims.claim(calls[0].number):
+                break
+        return answer
+
+    def _say_started(self, answer: bytes, calls: list[Called]) -> None:
+        """Say what came of the last call, and in the same breath which are taken now."""
+        self._say(answer + channel.pack_started(calls[0].number, time.time(), self._sandbox.log_number, len(calls)))
+
+    def _answered(self, called: Called) -> bytes:
+        """What came of one call, to be said. Does not return where no other call may come to this process."""
+        job = self._job(called.assignment)
+        if job.is_sealed:
+            called = job.with_key(called)
+        if called.spilled:
+            called = self._unspilled(called)
+        self.now = called, job, time.monotonic()
+        answer = channel.pack_finished(self._performed(called, job))
+        self.now = None
+        self._end_if_tainted(answer)
+        return answer
+
+    def _end_if_tainted(self, answer: bytes) -> None:
+        """The next call deserves a clean process: answer, and wait to be killed."""
+        if self._sandbox.tainted:
+            self._say(answer)
+            while True:
+                signal.pause()
 
     @property
     def folder(self) -> str:

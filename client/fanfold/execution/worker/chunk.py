@@ -1,0 +1,98 @@
+"""Short calls that a worker has taken together: performed one after the other, and answered with one breath.
+
+What a run costs besides its UDF is mostly what is done once for it, whatever it computes: for a chunk it is done once.
+Each call is claimed before it begins, so the pool knows which one runs, and may give the others to another worker.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Sequence
+from struct import Struct
+
+from fanfold.execution.channel import EXIT_PIPES_CLOSED, SO_FAR, Called, SoFar, pack_finished
+from fanfold.execution.worker.perform import JobContext, perform_decoded
+from fanfold.execution.worker.sandbox import Sandbox
+
+
+class Claims:
+    """The calls that this process has taken together, and not begun: it reads each before it begins it.
+
+    A call is the process's that reads its number: this one's, or the pool's.
+    """
+
+    _NUMBER = Struct("<Q")
+    _ALL_BYTES = 4096
+
+    def __init__(self, claims: int, offers: int) -> None:
+        self._claims, self._offers = claims, offers
+
+    def offer(self, numbers: Sequence[int]) -> None:
+        """Have these calls to be claimed."""
+        try:
+            os.write(self._offers, b"".join(map(self._NUMBER.pack, numbers)))
+        except OSError:
+            os._exit(EXIT_PIPES_CLOSED)
+
+    def claim(self, number: int) -> bool:
+        """Take the next call, which is of that number; False where the pool has it."""
+        return self._read(self._NUMBER.size) == self._NUMBER.pack(number)
+
+    def give_up(self) -> list[int]:
+        """The calls that are left, which are not to be begun here."""
+        return [number for (number,) in self._NUMBER.iter_unpack(self._read(self._ALL_BYTES))]
+
+    def _read(self, most: int) -> bytes:
+        try:
+            return os.read(self._claims, most)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            os._exit(EXIT_PIPES_CLOSED)
+
+
+#: After so long the calls that are left go back to the pool: they are not so short after all.
+_LONG_S = 0.005
+
+
+class Chunks:
+    """Performs calls that this process has taken together. `claims` and `offers`: see `worker.Pipes`."""
+
+    def __init__(self, sandbox: Sandbox, claims: int, offers: int) -> None:
+        self.claims = Claims(claims, offers)
+        self._sandbox = sandbox
+        fd = os.open(f"{sandbox.folder}/{SO_FAR}", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            os.ftruncate(fd, SoFar.SIZE)
+            self._so_far = SoFar(mmap.mmap(fd, SoFar.SIZE))
+        finally:
+            os.close(fd)
+
+    def perform(self, calls: list[Called], job: JobContext) -> tuple[bytes, list[Called]]:
+        """The answer to these calls, up to one whose end is more than a small result, and the calls after that one."""
+        given = job.arguments(f"[{','.join([called.arguments.decode() for called in calls])}]")
+        sandbox, so_far, claim = self._sandbox, self._so_far, self.claims.claim
+        last, left, returned = None, [], []
+        so_far.begin(calls[0].number, sandbox.mib)
+        since = sandbox.begin_quiet_calls(job, calls[0])
+        for place, called in enumerate(calls):
+            if place and not claim(called.number):
+                break  # nor any other: the pool has them
+            began = time.perf_counter()
+            result = sandbox.hold_quiet_call(perform_decoded, job, given[place], called.number)
+            ended = time.perf_counter()
+            output = result.output
+            if sandbox.has_printed() or output is None or output.file is not None or output.marks:
+                last, left = (called, result, ended - began), calls[place + 1 :]
+                break
+            so_far.add(time.time(), int((ended - began) * 1e6) / 1e6, output.codec, output.sha256, result.body)
+            if ended - since > _LONG_S:
+                returned = self.claims.give_up()
+                break
+        cpu_share, peak_mib = sandbox.measure_quiet_calls(time.perf_counter() - since)
+        answer = so_far.answer(cpu_share=cpu_share, peak_mib=int(peak_mib * 10) / 10, returned=returned)
+        if last is not None:
+            answer += pack_finished(sandbox.finished(*last, cpu_share * last[2], peak_mib))
+        return answer, left

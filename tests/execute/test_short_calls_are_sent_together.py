@@ -1,0 +1,377 @@
+"""Short calls go to a worker several at a time; to a call it is nothing which others its worker has taken with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanfold.core.models import EventKind, RunStatus
+from fanfold.execution.channel import (
+    CHUNK_CALLS,
+    Finished,
+    Packed,
+    SoFar,
+    Started,
+    numbers_in,
+    pack_call,
+    pack_chunk,
+    pack_finished,
+    pack_started,
+    unpack_answers,
+    unpack_calls,
+)
+from fanfold.execution.pool.pool import Pool
+from fanfold.execution.pool.scheduler import Autoscaler
+from tests.conftest import worker_processes
+
+
+def doubled(index: int):
+    return 2 * index
+
+
+def doubled_or_held(index: int, at: int, path: str):
+    import os
+    import time
+
+    if index == at:
+        while not os.path.exists(path):
+            time.sleep(0.005)
+    return 2 * index
+
+
+def doubled_or_slow(index: int, at: int, steps: int):
+    if index == at:
+        for _ in range(steps):
+            sum(range(1000))
+    return 2 * index
+
+
+SEEN = []
+
+
+def all_seen(index: int, at: int, steps: int):
+    SEEN.append(index)
+    return [doubled_or_slow(index, at, steps), *SEEN]
+
+
+def doubled_or_endless(index: int, at: int):
+    while index == at:
+        pass
+    return 2 * index
+
+
+def doubled_or_dead(index: int, at: int):
+    import os
+
+    if index == at:
+        os.abort()
+    return 2 * index
+
+
+def printing(index: int):
+    if index % 7 == 3:
+        print("seven", index, end="" if index % 2 else "\n")
+    return index
+
+
+def failing(index: int):
+    if index % 5 == 0:
+        raise ValueError(f"no {index}")
+    return index
+
+
+def large(index: int):
+    return "x" * (20_000 if index % 9 == 4 else index)
+
+
+def inputs(count, **others):
+    return [{"index": index, **others} for index in range(count)]
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """Calls are sent together from the first on, whatever they take: what is seen does not depend on the machine."""
+    monkeypatch.setattr(Autoscaler, "together", 16)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """What workers answer, in their order."""
+    seen, hear = [], Pool._on_results
+
+    def listen(self, workers, worker, results):
+        seen.append(results)
+        hear(self, workers, worker, results)
+
+    monkeypatch.setattr(Pool, "_on_results", listen)
+    return seen
+
+
+def values(feed):
+    return [told.value for told in feed.told.values()]
+
+
+def serve_until(pool, condition, within_s=50.0):
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        pool.step()
+
+
+@pytest.mark.usefixtures("together")
+def test_all_are_performed_once_and_told_of_in_their_order(pool, feed, answers):
+    one, given = pool(1), feed(doubled, inputs(200))
+    one.serve(given)
+    assert values(given) == [2 * index for index in range(200)]
+    assert given.order == list(range(200))
+    assert {told.ended for told in given.told.values()} == {1}
+    assert sum(len(results.bodies) for results in answers) > 150
+
+
+@pytest.mark.usefixtures("together")
+def test_what_each_took_is_told(pool, feed):
+    one, given = pool(1), feed(doubled_or_slow, inputs(64, at=40, steps=300))
+    one.serve(given)
+    took = [told.usage.duration_s for told in given.told.values()]
+    assert max(took[1:]) == took[40] > 0.001
+    assert all(told.usage.peak_memory_mib > 1 for told in given.told.values())
+
+
+def test_calls_are_sent_alone_until_they_are_known_to_be_short():
+    growth = Autoscaler()
+    assert growth.together == 1
+    for _ in range(20):
+        growth.note(0.00002)
+    assert growth.together == 32
+    for _ in range(20):
+        growth.note(0.0001)
+    assert 5 <= growth.together <= 12
+    for _ in range(20):
+        growth.note(0.1)
+    assert growth.together == 1
+
+
+@pytest.mark.usefixtures("together")
+def test_a_slow_call_holds_up_none_that_were_sent_with_it(pool, feed, tmp_path):
+    go = tmp_path / "go"
+    one, given = pool(2), feed(doubled_or_held, inputs(60, at=20, path=str(go)))
+    one.add(given)
+    serve_until(one, lambda: len(given.order) == 59)
+    assert given.told[20].status is None
+    assert given.told[20].pid
+    go.touch()
+    serve_until(one, lambda: not one.serves(given))
+    assert values(given) == [2 * index for index in range(60)]
+    assert {told.ended for told in given.told.values()} == {1}
+
+
+@pytest.mark.usefixtures("together")
+def test_a_call_that_only_computes_holds_up_none_that_were_sent_with_it(pool, feed):
+    one, given = pool(2), feed(doubled_or_slow, inputs(60, at=20, steps=40_000))
+    one.add(given)
+    serve_until(one, lambda: len(given.order) == 59)
+    assert 20 not in given.order
+    serve_until(one, lambda: not one.serves(given))
+    assert values(given) == [2 * index for index in range(60)]
+    assert {told.ended for told in given.told.values()} == {1}
+    assert all(told.usage.peak_memory_mib > 1 for told in given.told.values())
+
+
+@pytest.mark.usefixtures("together")
+def test_what_was_taken_back_is_begun_once(pool, feed):
+    one, given = pool(1), feed(all_seen, inputs(60, at=20, steps=40_000))
+    one.serve(given)
+    _, *seen = max(values(given), key=len)
+    assert sorted(seen) == list(range(60))
+
+    given = feed(all_seen, [{"index": index, "at": index, "steps": 20} for index in range(300)])
+    one.add(given)
+    while one.serves(given):
+        one.step()
+        one.where(-1)  # which wants to know what each worker performs, at any moment
+    _, *seen = max(values(given), key=len)
+    assert sorted(seen[60:]) == list(range(300))
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize("at", [0, 5, 17, 31])
+def test_a_crash_is_the_fault_of_the_one_call_that_was_performed(pool, feed, at):
+    one, given = pool(1), feed(doubled_or_dead, inputs(48, at=at))
+    one.serve(given)
+    assert [index for index, told in given.told.items() if told.status is RunStatus.FAILED] == [at]
+    assert given.told[at].error.type == "WorkerDied"
+    assert {told.ended for told in given.told.values()} == {1}
+
+
+@pytest.mark.usefixtures("together")
+def test_a_worker_that_is_killed_fails_one_call_and_no_other_is_lost(pool, feed):
+    one, given = pool(1), feed(doubled_or_slow, inputs(120, at=50, steps=4_000_000))
+    one.add(given)
+    serve_until(one, lambda: given.told[50].pid)
+    os.kill(given.told[50].pid, signal.SIGKILL)
+    serve_until(one, lambda: not one.serves(given))
+    assert [index for index, told in given.told.items() if told.status is not RunStatus.SUCCEEDED] == [50]
+    assert {told.ended for told in given.told.values()} == {1}
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize("fn", [doubled_or_held, doubled_or_endless])
+def test_a_limit_of_time_ends_the_one_call_that_exceeds_it(pool, feed, tmp_path, fn):
+    given = {"path": str(tmp_path / "never")} if fn is doubled_or_held else {}
+    one, given = pool(1), feed(fn, inputs(40, at=9, **given), timeout_s=0.3)
+    one.serve(given)
+    assert given.told[9].status is RunStatus.TIMED_OUT
+    assert given.told[9].usage.duration_s >= 0.3
+    assert [index for index, told in given.told.items() if told.status is not RunStatus.SUCCEEDED] == [9]
+
+
+@pytest.mark.usefixtures("together")
+def test_cancelling_ends_the_one_that_runs_and_those_that_wait_begin_nowhere(pool, feed, tmp_path):
+    one, given = pool(1), feed(doubled_or_held, inputs(48, at=20, path=str(tmp_path / "never")))
+    one.add(given)
+    serve_until(one, lambda: given.told[20].pid)
+    one.cancel(given)
+    serve_until(one, lambda: not one.serves(given))
+    ended = [told.status for told in given.told.values() if told.status is not None]
+    assert ended[:20] == [RunStatus.SUCCEEDED] * 20
+    assert set(ended[20:]) == {RunStatus.CANCELLED}
+
+
+@pytest.mark.usefixtures("together")
+def test_it_is_found_out_which_call_runs_where_somebody_asks(pool, feed, tmp_path):
+    go = tmp_path / "go"
+    one, given = pool(1), feed(doubled_or_held, inputs(16, at=11, path=str(go)))
+    one.add(given)
+    serve_until(one, lambda: any(worker.taken for each in one.worker_sets.values() for worker in each))
+    serve_until(one, lambda: "in doubled_or_held" in (one.where(11) or ""))
+    go.touch()
+    serve_until(one, lambda: not one.serves(given))
+    assert values(given) == [2 * index for index in range(16)]
+
+
+@pytest.mark.usefixtures("together")
+def test_what_a_call_prints_is_told_of_it_alone(pool, feed):
+    one, given = pool(1), feed(printing, inputs(60))
+    one.serve(given)
+    printed = {index: told.printed for index, told in given.told.items() if told.printed}
+    assert printed == {i: f"seven {i}" + ("" if i % 2 else "\n") for i in range(60) if i % 7 == 3}
+
+
+@pytest.mark.usefixtures("together")
+def test_a_call_that_raises_fails_alone(pool, feed):
+    one, given = pool(1), feed(failing, inputs(60))
+    one.serve(given)
+    failed = [index for index, told in given.told.items() if told.status is RunStatus.FAILED]
+    assert failed == list(range(0, 60, 5))
+    assert given.told[35].error.message == "no 35"
+    assert [told.value for told in given.told.values() if told.value is not None] == [i for i in range(60) if i % 5]
+
+
+@pytest.mark.usefixtures("together")
+def test_large_results_and_long_arguments_go_through_files_as_ever(pool, feed):
+    one, given = pool(1), feed(large, inputs(40))
+    one.serve(given)
+    assert [len(value) for value in values(given)] == [20_000 if i % 9 == 4 else i for i in range(40)]
+
+    def length(index: int, text: str):
+        return len(text) + index
+
+    long = [{"index": i, "text": "x" * (5_000 if i % 11 == 3 else 300)} for i in range(60)]
+    given = feed(length, long)
+    one.serve(given)
+    assert values(given) == [len(each["text"]) + each["index"] for each in long]
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize("asked", [{"fresh": True}, {"calls_per_worker": 3}])
+def test_calls_that_are_not_alike_are_sent_alone(pool, feed, answers, asked):
+    one, given = pool(1), feed(doubled, inputs(12), **asked)
+    one.serve(given)
+    assert values(given) == [2 * index for index in range(12)]
+    assert not answers
+
+
+def test_others_workers_get_what_one_has_taken_and_not_begun(pool, feed, tmp_path, monkeypatch):
+    monkeypatch.setattr(Autoscaler, "together", 16)
+    go = tmp_path / "go"
+    one, given = pool(2), feed(doubled_or_held, inputs(16, at=0, path=str(go)))
+    one.add(given)
+    serve_until(one, lambda: len(given.order) == 15)
+    assert len(worker_processes()) >= 2
+    go.touch()
+    serve_until(one, lambda: not one.serves(given))
+    assert given.order[-1] == 0
+
+
+def test_a_started_event_names_the_call_that_runs(pool, feed, tmp_path, monkeypatch):
+    monkeypatch.setattr(Autoscaler, "together", 16)
+    go = tmp_path / "go"
+    one, given = pool(1), feed(doubled_or_held, inputs(16, at=7, path=str(go)))
+    one.add(given)
+    serve_until(one, lambda: EventKind.STARTED in given.told[7].kinds)
+    assert [index for index, told in given.told.items() if told.pid and told.status is None] in ([7], [0, 7])
+    threading.Timer(0.0, go.touch).start()
+    serve_until(one, lambda: not one.serves(given))
+
+
+# What is said on the way.
+
+_CALLS = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 9), st.text(max_size=20)), min_size=1, max_size=9)
+
+
+@given(st.integers(0, 2**60), _CALLS)
+def test_a_chunk_of_calls_is_what_was_packed(first, calls):
+    message = pack_chunk(first, 3, calls)
+    assert list(numbers_in(message)) == list(range(first, first + len(calls)))
+    assert [(c.number, c.assignment, c.index, c.attempt, c.arguments.decode()) for c in unpack_calls(message)] == [
+        (first + place, 3, *call) for place, call in enumerate(calls)
+    ]
+    one = pack_call(first, 3, (7, 1), b"{}")
+    assert list(numbers_in(one)) == [first]
+    assert [called[:4] for called in unpack_calls(one)] == [(first, 3, 7, 1)]
+
+
+_RESULTS = st.lists(st.tuples(st.floats(0, 2e9), st.floats(0, 1), st.sampled_from(["json/1", "npy/1"]), st.binary()))
+
+
+def said(results, returned=()):
+    """What a worker keeps by now, and says, of these results."""
+    memory = bytearray(SoFar.SIZE)
+    so_far = SoFar(memory)
+    so_far.begin(5, 12.5)
+    for at, took, codec, body in results:
+        so_far.add(at, took, codec, sha256(body).digest(), body)
+    return memory, so_far.answer(cpu_share=0.5, peak_mib=13.5, returned=returned)
+
+
+@given(_RESULTS, st.lists(st.integers(0, 2**60), max_size=3), st.integers(0, 200))
+def test_results_are_what_was_said_wherever_the_stream_is_cut(results, returned, cut):
+    results = results[:CHUNK_CALLS]
+    alone = Finished(5 + len(results), 1.0, 2.0, 3.0, 4.0, Packed("npy/1", 3, bytes(32), None), None, b"abc")
+    memory, told = said(results, returned)
+    stream = pack_started(5, 1.0, 2, len(results) + len(returned)) + told + pack_finished(alone)
+    early, rest = unpack_answers(stream[:cut])
+    late, left = unpack_answers(rest + stream[cut:])
+    assert left == b""
+    heard = [answer for answer in [*early, *late] if not isinstance(answer, Started)]
+    assert list(heard[0].returned) == returned
+    assert heard[0].peak_memory_mib == 13.5
+    assert heard[1] == alone
+    for one in (heard[0], SoFar.read(bytes(memory))):
+        assert (one.first, one.stop) == (5, 5 + len(results))
+        assert list(zip(one.at, one.duration_s, one.codecs, one.bodies, strict=True)) == results
+        assert [done.call for done in one.each()] == list(range(5, 5 + len(results)))
+
+
+def test_what_is_only_half_written_is_not_read():
+    memory, _ = said([(1.0, 0.1, "json/1", b"123"), (2.0, 0.1, "json/1", b"456")])
+    memory[memory.index(b"456")] = 0
+    assert SoFar.read(bytes(memory)) is None
+    assert SoFar.read(bytes(memory[:100])) is None
