@@ -100,6 +100,16 @@ def test_a_failure_is_told_in_its_own_words_until_a_look_succeeds():
     assert not reader.silence()
 
 
+def test_a_job_that_is_removed_while_it_is_looked_at_is_said_to_be_and_what_was_read_stays(visit, store):
+    header = store.finished(4)
+    page = visit(f"/job/{header.id}")
+    expect(page.get_by_text("4 succeeded")).to_be_visible()
+    store.engine.stores.remove_jobs([header.id])
+    expect(page.get_by_text("This job has been removed. What you see is from")).to_be_visible()
+    expect(page.get_by_text("4 succeeded")).to_be_visible()
+    assert not page.get_by_text("trying again").is_visible()
+
+
 def test_of_a_large_job_that_nobody_looks_at_nothing_is_held_and_a_page_that_comes_back_reads_it_anew(
     tmp_path, monkeypatch
 ):

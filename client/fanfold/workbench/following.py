@@ -18,7 +18,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.engines.base import engine_for
-from fanfold.errors import FanfoldError, SignInNeeded, StoreTooNew
+from fanfold.errors import FanfoldError, JobNotFound, SignInNeeded, StoreTooNew
 from fanfold.job import Job
 from fanfold.job.chart_data import LoadSample
 from fanfold.job.step_history import StepRecord, step_record
@@ -119,6 +119,8 @@ class SharedReader:
         since = (
             f" What you see is from {time.strftime('%H:%M:%S', time.localtime(self.read_at))}." if self.read_at else ""
         )
+        if isinstance(self.trouble, JobNotFound):  # which is an answer
+            return f"This job has been removed.{since}"
         if isinstance(self.trouble, StoreTooNew):
             return f"{self.trouble.message} Next: {self.trouble.next_step}"
         reason = f" {self.trouble.message}" if self.trouble is not None else ""
