@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib
 import json
 import os
@@ -139,5 +140,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 @pytest.fixture(autouse=True)
 def _give_back_what_loading_displaced() -> Iterator[None]:
+    kept = decimal.getcontext().copy()  # which a module that a test writes may set, and travels as it stands
     yield
+    decimal.setcontext(kept)
     unload()

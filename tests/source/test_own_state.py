@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pickle import PicklingError
+from types import FunctionType
+from typing import Any
+
 import pytest
 
+import fanfold
+from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
-from tests.source.conftest import Desk
+from tests.source.conftest import Desk, arrived
 
 CASES = {
     "one of its class": (
@@ -59,6 +65,23 @@ CASES = {
         """,
         (2, 3, True),
     ),
+    "what extends a source of random numbers": (
+        """
+        import random
+        class Dice(random.Random):
+            made = 0
+            def __init__(self, seed, name):
+                type(self).made += 1
+                super().__init__(seed)
+                self.name = name
+        DICE = Dice(3, "d")
+        DICE.gauss(0, 1)
+        OTHER = random.Random(3)
+        OTHER.gauss(0, 1)
+        def main(): return DICE.name, DICE.gauss(0, 1) == OTHER.gauss(0, 1), DICE.random() == OTHER.random(), Dice.made
+        """,
+        ("d", True, True, 1),
+    ),
     "an object's attributes under a name": (
         """
         class Plain: ...
@@ -90,6 +113,61 @@ CASES = {
 def test_it_is_the_object_that_is_there(desk: Desk, kind: str) -> None:
     text, expected = CASES[kind]
     assert desk.result(text) == expected
+
+
+def test_a_source_of_random_numbers_keeps_its_own_attributes_as_an_argument_and_as_a_result(desk: Desk) -> None:
+    module = desk.module("""
+        import random
+        class Dice(random.Random):
+            def __init__(self, name):
+                super().__init__(3)
+                self.name = name
+        def main(dice): return dice
+    """)
+    given = module.Dice("d")
+    (got,) = fanfold.submit(module.main, [{"dice": given}], collect=False, cache=False).results()
+    assert (type(got), got.name, got.random()) == (module.Dice, "d", given.random())
+    with fanfold.Executor(max_workers=1) as executor:
+        assert executor.submit(vars, given).result()["name"] == "d"
+
+
+PROXIES = """
+    from flask import Flask, request, session
+    from werkzeug.local import Local
+    held = Local()
+    held.name = "a"
+    name = held("name")
+    def main():
+        app = Flask("of_tests")
+        app.secret_key = "of tests"
+        with app.test_request_context("/?a=7"):
+            session["n"] = 1
+            return request.args["a"], session["n"]
+    def named(): return str(name)
+"""
+
+
+def test_what_stands_for_the_request_of_flask_goes_by_its_name(desk: Desk) -> None:
+    module = desk.module(PROXIES)
+    assert arrived(capture(module.main))() == ("7", 1)
+    with fanfold.Executor(max_workers=1) as executor:
+        assert executor.submit(typed_here(module.main)).result() == ("7", 1)
+
+
+def typed_here(function: Any) -> Any:
+    """The same function as one of a script, whose variables go along."""
+    space = {**function.__globals__, "__name__": "__main__"}
+    made = FunctionType(function.__code__, space, function.__name__)
+    made.__module__ = "__main__"
+    return made
+
+
+def test_what_stands_for_what_a_context_holds_is_refused_by_name(desk: Desk) -> None:
+    module = desk.module(PROXIES)
+    with pytest.raises(CaptureError, match=r"'named' uses 'name', it stands for what is there where it is asked"):
+        capture(module.named)
+    with fanfold.Executor(max_workers=1) as executor, pytest.raises(PicklingError, match="LocalProxy"):
+        executor.submit(typed_here(module.named)).result()
 
 
 def test_what_holds_a_module_s_names_does_not_depend_on_the_module_s_text(desk: Desk) -> None:

@@ -21,9 +21,11 @@ ITEMS = ORDERED.items()
 BYTES = bytearray(b"abcd")
 WHOLE = memoryview(BYTES)
 PART = WHOLE[1:3]
+READ_ONLY = WHOLE.toreadonly()[2:]
 BACK = memoryview(b"xyz")[::-1]
-NUMBERS = memoryview(array.array("d", [1.5, 2.5, 3.5]))
-TAIL = NUMBERS[1:]
+HELD = array.array("d", [1.5, 2.5, 3.5])
+NUMBERS = memoryview(HELD)
+TAIL, TURNED, NONE = NUMBERS[1:], NUMBERS[::-2], NUMBERS[1:1]
 GRID = memoryview(bytes(range(6))).cast("B", [2, 3])
 class Log:
     def __init__(self): self.lines = []
@@ -32,12 +34,13 @@ log = Log()
 gone = []
 PROXY, METHOD, TOLD = weakref.proxy(log), weakref.WeakMethod(log.size), weakref.ref(log, gone.append)
 def main():
-    REGISTRY["n"], ORDERED["q"], BYTES[0] = 2, 5, 122
+    REGISTRY["n"], ORDERED["q"], BYTES[0], BYTES[2], HELD[2] = 2, 5, 122, 121, 4.5
     PROXY.lines.append(1)
     return {
         "mapping": (VIEW["n"], list(KEYS), list(ITEMS)),
-        "bytes": (WHOLE.tobytes(), PART.tobytes(), PART.readonly, BACK.tobytes(), BACK.readonly),
-        "items": (NUMBERS.format, NUMBERS.tolist(), TAIL.tolist(), GRID.tolist()),
+        "bytes": (WHOLE.tobytes(), PART.tobytes(), PART.readonly, READ_ONLY.tobytes(), READ_ONLY.readonly,
+                  BACK.tobytes(), BACK.readonly),
+        "items": (NUMBERS.format, NUMBERS.tolist(), TAIL.tolist(), TURNED.tolist(), NONE.tolist(), GRID.tolist()),
         "weak": (log.lines, METHOD()(), PROXY.size(), TOLD() is log, TOLD.__callback__ is not None),
     }
 """
@@ -47,8 +50,8 @@ def main():
 def wanted() -> dict[str, Any]:
     return {
         "mapping": (2, ["a", "n"], [("b", 1), ("q", 5)]),
-        "bytes": (b"zbcd", b"bc", False, b"zyx", True),
-        "items": ("d", [1.5, 2.5, 3.5], [2.5, 3.5], [[0, 1, 2], [3, 4, 5]]),
+        "bytes": (b"zbyd", b"by", False, b"yd", True, b"zyx", True),
+        "items": ("d", [1.5, 2.5, 4.5], [2.5, 4.5], [4.5, 1.5], [], [[0, 1, 2], [3, 4, 5]]),
         "weak": ([1], 1, 1, True, True),
     }
 
@@ -76,3 +79,9 @@ def test_what_extends_a_property_keeps_its_own_ways(desk: Desk) -> None:
         def main(): return A().size, A.name, type(A.size).__name__
     """
     assert desk.result(text) == ((3, "km"), ("own", "A"), "Noted")
+
+
+def test_a_view_of_a_part_does_not_bring_along_a_large_object_that_nothing_else_does(desk: Desk) -> None:
+    text = "PART = memoryview(bytearray(20_000_000))[:3]\ndef main(): return PART.tolist()\n"
+    assert len(desk.capture(text).to_bytes()) < 100_000
+    assert desk.result(text) == [0, 0, 0]

@@ -23,6 +23,8 @@ from fanfold.errors import CaptureError
 from fanfold.execution.worker.session import Change, SetupStatement, Stamp, WorkerState, stamp_of
 from fanfold.source.capture import bound_within, executed_parts, line_now, setup_statements
 from fanfold.source.drift import changes, has_settings
+from fanfold.source.environ import say_which_calls_stay
+from fanfold.source.filled import as_now, state_of
 from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside
 from fanfold.source.modules import (
     has_name,
@@ -31,9 +33,10 @@ from fanfold.source.modules import (
     mentions,
     unwrapped,
 )
-from fanfold.source.patched import patched_in, patches_of, removed_by_chain
+from fanfold.source.patched import patched_in, patches_of, put_into_builtins, removed_by_chain
 from fanfold.source.refusals import EditedSince
 from fanfold.source.removed import GONE
+from fanfold.source.set_here import as_far, calls_that_stay, set_here
 from fanfold.source.texts import Source, dotted, names_in, parse, read
 from fanfold.source.unkept import file_of
 
@@ -56,6 +59,9 @@ class Around:
         self._modules = modules
         self._known: dict[tuple[Any, ...], tuple[list[Any], bytes]] = {}
         self._setups = _Setups()
+        #: Containers of libraries that were sent once, by module and name: workers have what these held.
+        self._filled: set[tuple[str, str]] = set()
+        self._left: set[str] = set()
 
     def of(self, notes: Notes) -> bytes:
         """A pickled `WorkerState` for a call whose pickle refers to that; empty where there is nothing to say.
@@ -68,7 +74,8 @@ class Around:
         modules = _reach(notes.modules | {n for n in names if n in sys.modules}, self._modules, seen)
         patches = [patch for function in notes.functions for patch in _patches(function)]
         statements = self._setups.of(notes, names)
-        if not modules and not patches and not statements:
+        libraries = self._libraries(notes, names, modules, statements)
+        if not modules and not patches and not statements and not libraries:
             return b""
         for *_, value in patches:
             seen.take(value)
@@ -76,16 +83,47 @@ class Around:
             seen.note(vars(module)[name] for name in mentioned & vars(module).keys())
         for statement in statements:
             seen.take([*statement.names.values(), *statement.given])
-        key = (names, tuple(sorted(modules.items())), tuple(seen.ids), tuple(s.text for s in statements))
+        key = (names, tuple(sorted(modules.items())), tuple(seen.ids), tuple(s.text for s in statements), libraries)
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[key] = seen.alive, self._made(modules, names, patches, statements)
+            known = self._known[key] = seen.alive, self._made(modules, names, patches, statements, libraries)
         return known[1]
 
+    def _libraries(
+        self, notes: Notes, names: frozenset[str], modules: dict[str, Stamp], statements: list[SetupStatement]
+    ) -> bytes:
+        """How the libraries stand that a call uses; nothing where they are as a worker imports them."""
+        used, mentioned = notes.modules | (names & sys.modules.keys()), set(names)
+        for name, stamp in modules.items():
+            used |= set(map(_home_of, list(vars(sys.modules[name]).values()))) - {""}
+            mentioned |= _mentioned(str(sys.modules[name].__file__), stamp)
+        touched = (value for s in statements for value in s.names.values())
+        knows = lambda kind: kind.__module__ in notes.modules or any(each is kind for each in notes.classes)  # noqa: E731
+        scripts = list(self._setups.texts(notes))
+        settings, filled = set_here(used, mentioned, touched, knows, [*scripts, *_texts_of_modules(modules)])
+        calls = calls_that_stay(scripts, used, filled)
+        say_which_calls_stay(f"line {line}: {text}" for _, line, text in calls)
+        filled += as_now(self._filled - {each[:2] for each in filled})
+        self._filled |= {each[:2] for each in filled}
+        if not settings and not filled:
+            return b""
+        return self._modules.dumps(as_far(settings, filled, self._modules.can_pickle, self._leave), new_locks=True)
+
+    def _leave(self, name: str) -> None:
+        """Say once what stays behind of how libraries stand."""
+        if name not in self._left:
+            self._left.add(name)
+            _log.warning("%s stays behind, in this process: it cannot be pickled", name)
+
     def _made(
-        self, modules: dict[str, Stamp], names: frozenset[str], patches: list[Change], statements: list[SetupStatement]
+        self,
+        modules: dict[str, Stamp],
+        names: frozenset[str],
+        patches: list[Change],
+        statements: list[SetupStatement],
+        libraries: bytes,
     ) -> bytes:
         found = [*_changes(modules, names, self._modules), *patches]
         for module, mentioned in _uses_of_libraries(modules):
@@ -95,12 +133,22 @@ class Around:
             source = _source_of(str(sys.modules[name].__file__), stamp)
             found += removed_by_chain(vars(sys.modules[name]), source.tree) if source else ()
         forced = frozenset(id(inner) for module, name, value in found for inner in _of_that_name(module, name, value))
+        found = [each for each in found if self._is_named_or_goes(each, names)]
         try:
             changed = self._modules.dumps(found, forced=forced, new_locks=True) if found else b""
         except Exception as error:  # the user's own __reduce__
             raise self._refused(found, forced, error) from error
         executed = tuple(filter(None, map(self._pickled, statements)))
-        return pickle.dumps(tuple(WorkerState(modules, changed or pickle.dumps([]), executed)))
+        return pickle.dumps(tuple(WorkerState(modules, changed or pickle.dumps([]), executed, libraries)))
+
+    def _is_named_or_goes(self, change: Change, names: frozenset[str]) -> bool:
+        """Whether code names what has changed in a library's class, or it can be pickled: else it stays behind."""
+        module, name, value = change
+        owner, _, member = name.rpartition(".")
+        if not owner or member in names or is_of_project(module) or self._modules.can_pickle(value):
+            return True
+        self._leave(f"{module}.{name}")
+        return False
 
     def _pickled(self, statement: SetupStatement) -> bytes:
         """A statement with what it reads; nothing where that belongs to this process, as a file that is open."""
@@ -173,7 +221,7 @@ class _Look:
             self._take_all(_wrapped_by(value))
         elif is_of_project(kind.__module__) or has_settings(value):
             self.near.add(kind.__module__)
-            self._take_all(_state_of(value).values())
+            self._take_all(state_of(value).values())
 
     def _take_container(self, value: Any) -> None:
         self.ids.append(len(value))
@@ -198,15 +246,6 @@ def _wrapped_by(value: Any) -> list[Any]:
     if issubclass(type(value), property):
         return [value.fget]
     return [value.__func__] if issubclass(type(value), _WRAPPERS) else []
-
-
-def _state_of(value: Any) -> dict[str, Any]:
-    """An object's `__dict__`; empty where it has none, and for a lazy object or a dead proxy, which answer nothing."""
-    try:
-        state = object.__getattribute__(value, "__dict__")
-    except Exception:  # noqa: BLE001  the user's own property
-        return {}
-    return state if type(state) is dict else {}
 
 
 def is_of_project(name: Any) -> bool:
@@ -337,6 +376,7 @@ def _patches(function: FunctionType) -> Iterator[Change]:
     for name in names & sys.modules.keys():
         yield from patches_of(name, names)
     yield from removed_by_chain(function.__globals__, _node_of(function))
+    yield from put_into_builtins(function.__globals__, _node_of(function))
 
 
 def _node_of(function: FunctionType) -> ast.AST:
@@ -365,6 +405,21 @@ def _source_of(file: str, _stamp: Stamp) -> Source | None:
         return parse(file, read(file))
     except (OSError, SyntaxError, UnicodeError):
         return None
+
+
+def _home_of(value: Any) -> str:
+    """The module that a module, a function or a class is of; "" for anything else."""
+    kind = type(value)
+    if kind is ModuleType:
+        return str(value.__name__)
+    return str(value.__module__) if kind is FunctionType or issubclass(kind, type) else ""
+
+
+def _texts_of_modules(modules: dict[str, Stamp]) -> Iterator[tuple[Source, dict[str, Any]]]:
+    """The texts of the project's modules, with their names."""
+    for name, stamp in modules.items():
+        if (source := _source_of(str(sys.modules[name].__file__), stamp)) is not None:
+            yield source, vars(sys.modules[name])
 
 
 def _mentioned(file: str, stamp: Stamp) -> frozenset[str]:
@@ -411,6 +466,12 @@ class _Setups:
             for candidate in self._candidates(graph, sources, namespace, used):
                 found += _statements(graph, candidate, namespace)
         return found
+
+    def texts(self, notes: Notes) -> Iterator[tuple[Source, dict[str, Any]]]:
+        """The texts of scripts and cells that functions stand in, with their names."""
+        for function in {id(f.__globals__): f for f in notes.functions}.values():
+            if not is_library(str(function.__globals__.get("__name__")), function.__globals__):
+                yield from ((source, function.__globals__) for source in self._beside(function))
 
     def _beside(self, function: FunctionType) -> list[Source]:
         namespace = function.__globals__

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from inspect import signature
+from logging import Logger
 from pathlib import Path
 from pickle import PicklingError, whichmodule  # type: ignore[attr-defined]
 from types import FunctionType, ModuleType
@@ -16,7 +17,7 @@ from typing import Any
 from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import anew, parcel
 from fanfold.source.instances import OF_JINJA, OF_THREADS
-from fanfold.source.libraries import jinja
+from fanfold.source.libraries import jinja, local_proxies
 from fanfold.source.libraries.by_holder import holder_of, without_its_name
 from fanfold.source.modules import has_name, held_by
 
@@ -32,9 +33,11 @@ class Notes:
         self.classes: list[type] = []
 
     def note_module(self, obj: Any) -> None:
-        """Note a module; nothing else."""
+        """Note a module, and that of a logger; nothing else."""
         if type(obj) is ModuleType:
             self.modules.add(obj.__name__)
+        elif type(obj) is Logger:
+            self.modules.add("logging")
 
     def note(self, obj: Any, *, is_named: bool) -> None:
         """Note one function or class."""
@@ -137,9 +140,9 @@ def _pickler_class() -> Any:
                 reduced = self._reduced_definition(obj)
                 self.notes.note(obj, is_named=reduced is NotImplemented)
                 return reduced
+            self.notes.note_module(obj)
             if (reduced := _reduced(obj, self._by_value, new_locks=self.new_locks)) is not None:
                 return reduced
-            self.notes.note_module(obj)
             return super().reducer_override(obj)
 
         def _reduced_definition(self, obj: Any) -> Any:
@@ -222,6 +225,8 @@ def _reduced_class_in_c(obj: Any) -> tuple[Any, ...] | None:
 def _reduced(obj: Any, by_value: Callable[[Any], bool], *, new_locks: bool) -> tuple[Any, ...] | None:
     """How to make what cloudpickle would not send, or would send as something else; None for all that it does well."""
     kind = type(obj)
+    if kind.__name__ == "LocalProxy" and kind.__module__ == "werkzeug.local":
+        return _reduced_local_proxy(obj)
     return _reduced_by_kind(obj, kind, by_value) or (_reduced_lock(obj, kind) if new_locks else None)
 
 
@@ -232,6 +237,13 @@ def _reduced_by_kind(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
         return reduced
     _refuse_unmakeable(obj, kind)
     return None
+
+
+def _reduced_local_proxy(proxy: Any) -> tuple[Any, ...]:
+    """Flask's `request` by its name. Raises `PicklingError` for one that no library holds."""
+    if (known := local_proxies.name_of(proxy)) is None:
+        raise PicklingError("cannot pickle 'LocalProxy' object: it stands for what is there where it is asked")
+    return getattr, (sys.modules[known[0]], known[1])
 
 
 def _reduced_module(module: ModuleType) -> tuple[Any, ...]:

@@ -12,8 +12,12 @@ import copyreg
 import sys
 import types
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Literal
+from weakref import ref
+
+from fanfold import core
 
 Origin = Literal["stdlib", "installed", "own"]
 
@@ -73,6 +77,53 @@ class Definitions(ABC):
     def __call__(self, tree: Any) -> Any:
         """Results name what is the user's own; only arguments refer to a part of the bundle by its number."""
         raise ValueError(f"a part of no bundle: {tree!r}")
+
+
+#: Of what submissions of this process have captured, the classes that no name leads to, by the hash of the code.
+_captured: dict[str, list[ref[type]]] = {}
+_MOST_CAPTURED = 1_000
+
+
+def is_bundled(made: type) -> bool:
+    """Whether a class is the submitter's own, and none that a run has made."""
+    return any(each is made for each in list(core.bundled.values()))
+
+
+def local_name(made: type) -> str:
+    """The name of a class within a function, and which it is where the submitter has several of that name.
+
+    One that a run has made has none that its submitter knows.
+    """
+    same = [each for _, each in sorted(core.bundled.items()) if issubclass(type(each), type)]
+    same = [each for each in dict.fromkeys(same) if _whole_name(each) == _whole_name(made)]
+    if core.bundled and not any(each is made for each in same):
+        return f"{made.__qualname__} of the run"
+    return made.__qualname__ if len(same) <= 1 else f"{made.__qualname__} ({same.index(made) + 1})"
+
+
+def _whole_name(made: Any) -> tuple[str, str]:
+    return made.__module__, made.__qualname__
+
+
+def remember_captured(code_hash: str, found: Iterable[Any]) -> None:
+    """Have those who read this code's results in this process find the classes that no name leads to."""
+    unnamed = [each for each in found if issubclass(type(each), type) and name_of(each) is None]
+    if unnamed:
+        while len(_captured) >= _MOST_CAPTURED:
+            _captured.pop(next(iter(_captured)))
+        _captured[code_hash] = [ref(each) for each in unnamed]
+
+
+def captured(code_hash: str, module: str, qualname: str) -> type | None:
+    """The class of that name that a submission of this code has captured here: see `local_name`."""
+    name, _, which = qualname.partition(" (")
+    held = [each() for each in _captured.get(code_hash, ())]
+    found = [each for each in held if each is None or _whole_name(each) == (module, name)]
+    if which:
+        number = int(which.rstrip(")")) if which.rstrip(")").isdecimal() else 0
+        return found[number - 1] if 0 < number <= len(found) and None not in found else None
+    alive = [each for each in found if each is not None]
+    return alive[0] if len(alive) == 1 else None
 
 
 def origin(module: str) -> Origin:

@@ -54,3 +54,11 @@ def _who_says(kind: Any) -> Any:
 def _says_in_python(kind: Any) -> bool:
     said = vars(_who_says(kind))
     return any(isinstance(said.get(name), FunctionType) for name in REDUCERS)
+
+
+def object_again(kind: Any, state: Any, attributes: dict[str, Any]) -> Any:
+    """An object of a class that sets its state, with what its own attributes are besides."""
+    made = kind.__new__(kind)
+    made.__setstate__(state)
+    vars(made).update(attributes)
+    return made

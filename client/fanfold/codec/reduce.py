@@ -21,7 +21,9 @@ from fanfold.codec.classes import (
     OF_BOTO3,
     can_be_made_new,
     fields_of,
+    is_bundled,
     is_code,
+    local_name,
     lookup,
     name_of,
     origin,
@@ -30,7 +32,7 @@ from fanfold.codec.classes import (
 )
 from fanfold.codec.counters import stands_at
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
-from fanfold.codec.forgotten import forgotten
+from fanfold.codec.forgotten import forgotten, object_again
 from fanfold.codec.handles import noted_paths
 from fanfold.codec.registry import is_secret
 from fanfold.codec.values import Own, PutPart, Tagger, sort_key
@@ -58,7 +60,8 @@ def named(thing: Any) -> Any:
 def named_loosely(thing: Any) -> Any:
     """The same for a result, whose reader looks for the name among its own and does without where it is not there."""
     if isinstance(thing, type) and isinstance(thing.__module__, str):
-        return ["own", thing.__module__, thing.__qualname__, fields_of(thing)]
+        name = local_name(thing) if "<locals>" in thing.__qualname__ else thing.__qualname__
+        return ["own", thing.__module__, name, fields_of(thing)]
     return named(thing)
 
 
@@ -250,7 +253,8 @@ def _by_name(value: Any, parts: _Parts) -> list[Any]:
         return ["method", parts.attribute("__self__", of), value.__name__]
     found = name_of(value)
     module = found[0] if found else getattr(value, "__module__", None) or ""
-    if origin(module) == "own" or (found is None and parts.takes_source):
+    is_own = origin(module) == "own" or (found is None and isinstance(value, type) and is_bundled(value))
+    if is_own or (found is None and parts.takes_source):
         tree = parts.own(value)
         if tree is None:
             raise cannot_take_apart(value, parts.where)
@@ -314,7 +318,10 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
             raise refuse(value, parts.where)
         return ["name" if origin(module) != "own" else "own", module, made, None]
     called, arguments, state, items, pairs = (*made, None, None, None)[:5]
-    added = forgotten(value, called, state) if state is None and not hasattr(kind, "__setstate__") else None
+    left_out = forgotten(value, called, state)
+    if left_out and state is not None and items is None and pairs is None and arguments == (kind,):
+        return ["call", parts.same(object_again), parts.each((kind, state, left_out)), None, None, None]
+    added = left_out if state is None and not hasattr(kind, "__setstate__") else None
     tail = [
         _state(added, parts) if added else _marked(state, kind, parts),
         None if items is None else parts.each(items),

@@ -176,7 +176,9 @@ class Contents:
             from fanfold.job.definitions import JobDefinitions
 
             self._definitions = JobDefinitions(
-                lambda: self._stores.objects.get(bundle_key(self._header.current_bundle_sha256)), self._blob
+                (self._header.code_hash, *self._header.fixed_hashes)[-1],
+                lambda: self._stores.objects.get(bundle_key(self._header.current_bundle_sha256)),
+                self._blob,
             )
         return self._definitions
 

@@ -73,7 +73,7 @@ def bound_otherwise(source: Source) -> frozenset[str]:
 
 # Which names a text's own code changes, beyond giving them their first value.
 
-_CHANGING = {
+CHANGING = {
     "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "insert", "intersection_update",
     "pop", "popitem", "popleft", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
 }  # fmt: skip
@@ -98,7 +98,7 @@ def _changed(node: ast.AST) -> Iterator[str]:
         yield from _name_changed(node.value)
         if isinstance(node, ast.Attribute):
             yield node.attr
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
         yield from _name_changed(node.func.value)
     elif isinstance(node, (ast.For, ast.AsyncFor)):
         yield from (n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))

@@ -62,6 +62,8 @@ _LONGEST_TEXT = 100
 _ALWAYS = {"warnings", "logging", "os", "sys", "copyreg", "locale", "decimal", "codecs", "time"}
 #: What `copyreg` calls its settings, which are names of something else elsewhere.
 _COPYREG = {"pickle", "constructor", "add_extension", "remove_extension"}
+#: What a file imports where it may have set the whole process up within a function.
+_SET_BY_CALLS = _ALWAYS - {"os", "sys"} | {"socket", "csv", "mimetypes", "getcontext", "setlocale", "simplefilter"}
 #: What belongs to the process that submits.
 _NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
 #: Whose objects are data, which travels as it is by now.
@@ -295,8 +297,9 @@ def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -
 def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
     """Whether a call is one by which a library that is used is set up."""
     chain = _chain(called, namespace) if isinstance(called, ast.Call) else None
-    if not chain or not isinstance(called, ast.Call):
-        return False
+    if not chain or not isinstance(called, ast.Call):  # a decorator that is not called: `@register_extension_dtype`
+        is_registered = (dotted(called) or ("",))[-1].startswith("register_")
+        return is_registered and _is_of_used_library(graph, called, namespace)
     name = chain[-1]
     value = namespace.get(chain[0])
     if len(chain) == 1:
@@ -476,6 +479,10 @@ class Captured:
                 self.bundle = self._captured(None)
         except RecursionError:
             raise refusals.too_deep(self.udf, *self.graph.last_use()) from None
+        if unnamed := self.graph.unnamed_classes():
+            from fanfold.codec.classes import remember_captured
+
+            remember_captured(self.bundle.code_hash, unnamed)
 
     def reference(self, thing: Any) -> Any:
         """What `load.part_of` makes of it the class or function that an argument refers to: of the UDF's own graph.
@@ -502,7 +509,6 @@ class Captured:
             self._name_it(graph, namespace, entry, root)
         subclasses = graph.take_subclasses()
         statements, self.left = take(graph, home) if namespace is not None else ([], [])
-        self.left += [Left(shown_path(path), line, text, why) for path, line, text, why in graph.left]
         self.taken = [*graph.executed.values(), *((each.text, each.where) for each in statements)]
         self.taken += [
             (each[4], f"{shown_path(home['__file__'])}" if "__file__" in home else "") for each in graph.effects
@@ -513,6 +519,12 @@ class Captured:
 
             take_patches(graph)
             project.settle(graph)
+        if namespace is not None and (project.libraries or not _SET_BY_CALLS.isdisjoint(home)):
+            from fanfold.source.set_here import take_what_is_set
+
+            take_what_is_set(graph, home, [each.text for each in statements])
+            project.settle(graph)
+        self.left += [Left(shown_path(path), line, text, why) for path, line, text, why in graph.left]
         parts = {
             ("graph", graph.meaning(root)),
             *(("effect", *each[:2]) for each in graph.effects),

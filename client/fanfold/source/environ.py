@@ -60,6 +60,7 @@ def _read(value: ast.expr | None) -> tuple[str, str | None] | None:
 def say_what_stays(bundle: Bundle, options: Any, secrets: Iterable[str], described: Any) -> None:
     """Say on stderr what of a UDF's file stays in this process: what it sets up, variables of the environment."""
     _say_that_no_text_was_kept(bundle.left_statements)
+    say_which_calls_stay(bundle.left_statements)
     if not described.uses_own_packages:
         _say_which_stay(bundle.graph, {*(options.env or ()), *secrets})
 
@@ -78,7 +79,19 @@ def _say_that_no_text_was_kept(left: Collection[str]) -> None:
         )
 
 
+def say_which_calls_stay(left: Iterable[str]) -> None:
+    """Say on stderr, once for each in a process, which calls that set up a library are not made again."""
+    for each in left:
+        if " within " in each and each.endswith("()") and each not in _told:
+            _told.add(each)
+            sys.stderr.write(
+                f"fanfold: {each} is not called again in runs: what it sets in the library stays here. Call it at the"
+                " top of the file itself, or within the function that runs.\n"
+            )
+
+
 _said: list[bool] = []
+_told: set[str] = set()
 
 
 def _say_which_stay(graph: str, given: Collection[str]) -> None:

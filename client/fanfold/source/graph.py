@@ -24,7 +24,7 @@ from fanfold.core.processes import python_here
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import Located
-from fanfold.source.modules import Project, is_library, udf_function
+from fanfold.source.modules import Project, has_name, is_library, udf_function
 from fanfold.source.texts import Kept, Source, UseSite, identifiers
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Graph:
         self.after: list[tuple[str, str, Ref]] = []
         #: Calls that change other code: module, name, arguments by place and by name, and how an error calls it.
         self.effects: list[list[Any]] = []
+        #: Settings of libraries as they stand, and what was put into their lists and dicts: see `set_here`.
+        self.settings: list[list[Any]] = []
+        self.filled: list[list[Any]] = []
         self.needs: dict[tuple[str, str], str] = {}
         #: What the standard library's classes keep in objects that were taken apart: a hash, the classes.
         self.state_shapes: dict[str, list[str]] = {}
@@ -194,6 +197,11 @@ class Graph:
 
         number_of = lambda value: self._memo.get(id(value))  # noqa: E731
         return {"paths": opened_paths(self.of_libraries, number_of, self.nodes, self.spaces)}
+
+    def unnamed_classes(self) -> list[Any]:
+        """The classes that no name leads to, as those that a call has made."""
+        kinds = {id(each): each for each in self._alive if issubclass(type(each), type)}
+        return [each for each in kinds.values() if not has_name(each, each.__module__, each.__qualname__)]
 
     def knows(self, value: Any) -> bool:
         """Whether the value has a reference already."""
@@ -409,6 +417,8 @@ class Graph:
             "spaces": self.spaces,
             "after": self.after,
             "effects": self.effects,
+            "settings": self.settings,
+            "filled": self.filled,
             **more,
         }
         document |= {"python": python_here(), "state_shapes": self.state_shapes}
@@ -417,7 +427,8 @@ class Graph:
     def meaning(self, root: Ref) -> str:
         """What the graph means, whatever its files and lines: the hash of it."""
         globals_ = [space.get("of") or space["globals"] for space in self.spaces]
-        text = _written([root, self._meanings, globals_, self.after])
+        set_here = [each for each in (self.settings, self.filled) if each]
+        text = _written([root, self._meanings, globals_, self.after, *set_here])
         return sha256(text.encode()).hexdigest()
 
 

@@ -371,7 +371,7 @@ OF_JINJA = frozenset(
     "Template NativeTemplate Environment NativeEnvironment SandboxedEnvironment ImmutableSandboxedEnvironment".split()
 )
 #: Where decorators are of which pickle knows a name at most; wrapt's own module has another than it is found by.
-_WRAPPING = {"_wrappers", "wrapt", "toolz", "cytoolz", "contextlib", "jinja2"}
+_WRAPPING = {"_wrappers", "wrapt", "toolz", "cytoolz", "contextlib", "jinja2", "werkzeug"}
 
 
 def _wrapper(graph: Graph, value: Any) -> Any:
@@ -385,6 +385,12 @@ def _wrapper(graph: Graph, value: Any) -> Any:
     return ["call", {"of": graph.number(by_name(graph, "wrapt", kind.__name__)), "args": [*map(graph.ref, parts)]}]
 
 
+def _local_proxy(graph: Graph, value: Any) -> Any:
+    from fanfold.source.libraries import local_proxies
+
+    return local_proxies.describe(graph, value)
+
+
 def _of_jinja(graph: Graph, value: Any) -> Any:
     from fanfold.source.libraries import jinja
 
@@ -392,7 +398,7 @@ def _of_jinja(graph: Graph, value: Any) -> Any:
 
 
 _DECORATORS = {
-    "FunctionWrapper": _wrapper, "curry": _wrapper, "_GeneratorContextManager": _manager,
+    "FunctionWrapper": _wrapper, "curry": _wrapper, "_GeneratorContextManager": _manager, "LocalProxy": _local_proxy,
     **dict.fromkeys(OF_JINJA, _of_jinja),
 }  # fmt: skip
 

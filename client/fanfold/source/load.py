@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from fanfold import core
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import sha256
 from fanfold.source.rebuild import (
@@ -358,7 +359,8 @@ class Program:
         graph = self.graph
         self._spaces, self._filled = {}, []
         builder = self._builder = Builder(graph, self)
-        if not graph.keys().isdisjoint(("effects", "after", "setup")):
+        core.bundled = builder.made
+        if not graph.keys().isdisjoint(("effects", "after", "setup", "settings", "filled")):
             from fanfold.source.statements import set_up
 
             set_up(builder, graph)

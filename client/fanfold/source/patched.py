@@ -19,6 +19,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from fanfold.contract.records import NamedTuple
+from fanfold.source.filled import OWN, classes_of, members_of
 from fanfold.source.modules import imported_object, is_library, is_project_path, is_put_into_builtins, is_replaced
 from fanfold.source.removed import GONE, bound_in, given_by, surely_bound
 from fanfold.source.texts import Source, dotted, names_in, parse, read
@@ -117,6 +118,15 @@ def patched_in(module: ModuleType, names: AbstractSet[str], seen: set[str]) -> I
                     yield Patch(module.__name__, f"{name}.{member}", vars(value)[member])
         elif not module.__name__.startswith("unittest") and (_is_put_there(value) or _is_other(module, name, value)):
             yield Patch(module.__name__, name, value)
+    yield from _put_into_classes(module)
+
+
+def _put_into_classes(module: ModuleType) -> Iterator[Patch]:
+    """What the classes of a module's package have of the user's own: `json.dumps` asks `JSONEncoder.default`."""
+    for name, value in classes_of(module):
+        for member, held, what in members_of(value):
+            if what == OWN:
+                yield Patch(module.__name__, f"{name}.{member}", held)
 
 
 def _is_put_there(value: Any) -> bool:

@@ -80,6 +80,10 @@ def set_up(builder: Builder, graph: dict[str, Any]) -> None:
     for where, space, given in graph.get("setup", ()):
         code = builder.program.setup_code(where, is_applied=given is not None)
         execute_again(code, builder.space(space), builder.build([None] if given is None else given))
+    if "settings" in graph or "filled" in graph:
+        from fanfold.source.set_here import set_as_there
+
+        set_as_there(builder, graph)
 
 
 def _take_effect(builder: Builder, module: str, name: str, given: tuple[Any, Any], text: str) -> None:

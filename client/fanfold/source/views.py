@@ -47,6 +47,9 @@ def _memory(graph: Graph, value: memoryview) -> Any:
     whole = memoryview(value.obj)
     if all(getattr(value, name) == getattr(whole, name) for name in ("format", "shape", "strides", "readonly")):
         return _call(graph, memoryview, value.obj)
+    if (part := _part_shown(value, whole)) is not None and (graph.knows(value.obj) or whole.nbytes <= _LARGE):
+        node = _call(graph, operator.getitem, whole, part)
+        return node if value.readonly == whole.readonly else _read_only(graph, node)
     items = value.tobytes()
     node = _call(graph, memoryview, items if value.readonly else bytearray(items))
     if value.format == "B" and value.ndim == 1:
@@ -55,6 +58,41 @@ def _memory(graph: Graph, value: memoryview) -> Any:
         raise graph.refuse(value, "a view of an odd format")
     cast = operator.methodcaller("cast", value.format, list(value.shape or ()))
     return ["call", {"of": graph.ref(cast), "args": [graph.number(node)]}]
+
+
+#: Of a larger object, which nothing else has brought along, what is shown of it is copied.
+_LARGE = 16 * 2**20
+
+
+def _read_only(graph: Graph, node: list[Any]) -> Any:
+    return ["call", {"of": graph.ref(operator.methodcaller("toreadonly")), "args": [graph.number(node)]}]
+
+
+def _part_shown(value: memoryview, whole: memoryview) -> slice | None:
+    """Which part of an object that can be written to a view shows; None where it shows it otherwise."""
+    if whole.readonly or (value.format, value.ndim, whole.ndim) != (whole.format, 1, 1):
+        return None
+    if not len(value):
+        return slice(0, 0)
+    start = (_address(value) - _address(whole)) // value.itemsize
+    step = (value.strides or (value.itemsize,))[0] // value.itemsize
+    stop = start + step * len(value)
+    return slice(start, None if stop < 0 else stop, step)
+
+
+#: `PyBUF_FULL_RO`, and more room than a `Py_buffer` takes, in which the address comes first.
+_ANY_BUFFER, _ROOM = 0x11C, 256
+
+
+def _address(view: memoryview) -> int:
+    import ctypes
+
+    buffer = (ctypes.c_byte * _ROOM)()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), buffer, _ANY_BUFFER)
+    try:
+        return ctypes.c_void_p.from_buffer(buffer).value or 0
+    finally:
+        ctypes.pythonapi.PyBuffer_Release(buffer)
 
 
 def _weak(graph: Graph, value: Any) -> Any:

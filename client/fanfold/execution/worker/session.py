@@ -9,6 +9,7 @@ import importlib
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
@@ -30,6 +31,8 @@ class WorkerState(NamedTuple):
     changes: bytes
     #: Pickles of statements that set something up: see `SetupStatement`.
     statements: tuple[bytes, ...] = ()
+    #: A pickle of how libraries stand: their settings by library, and what `filled.fill` is given; empty for nothing.
+    libraries: bytes = b""
 
 
 class SetupStatement(NamedTuple):
@@ -51,6 +54,9 @@ class _Entered:
         self.done: set[bytes] = set()
         #: Owner, attribute, and what was there before a change.
         self.before: list[tuple[Any, str, Any]] = []
+        #: The settings of libraries that it was told, and what puts back what they held.
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.filled: list[Callable[[], object]] = []
 
 
 _entered = _Entered()
@@ -71,6 +77,7 @@ def enter(pickled: bytes) -> None:
         return
     _entered.pickled = b""
     _undo()
+    libraries = b""
     if pickled:
         wanted = WorkerState(*pickle.loads(pickled))  # noqa: S301 - written by this process's parent
         _reload(wanted.stamps)
@@ -78,6 +85,9 @@ def enter(pickled: bytes) -> None:
             _set(module, name, value)
         for statement in wanted.statements:
             _execute(statement)
+        libraries = wanted.libraries
+    if libraries or _entered.settings or _entered.filled:
+        _have_libraries(libraries)
     _entered.pickled = pickled
 
 
@@ -130,6 +140,20 @@ def _undo() -> None:
                 delattr(owner, name)
         else:
             setattr(owner, name, before)
+
+
+def _have_libraries(pickled: bytes) -> None:
+    """Have libraries set up as they are in the submitting process, those too that are as at first there again."""
+    from fanfold.source.filled import fill
+    from fanfold.source.library_settings import as_at_first, have
+
+    settings, filled = pickle.loads(pickled) if pickled else ({}, [])  # noqa: S301 - written by this process's parent
+    while _entered.filled:
+        _entered.filled.pop()()
+    for library in {**_entered.settings, **settings}:
+        before = _entered.settings.get(library, ())
+        have(library, {**as_at_first(library, before), **settings.get(library, {})})
+    _entered.settings, _entered.filled = settings, fill(filled)
 
 
 def _execute(pickled: bytes) -> None:
