@@ -42,26 +42,41 @@ def fused_python() -> Path:
 
 def cloudpickle_tests() -> Path:
     """The folder that holds cloudpickle's `tests` package."""
-    folder = CACHE / f"cloudpickle-{CLOUDPICKLE_TESTS}"
-    if not folder.exists():
-        constraint = CACHE / "flit.txt"
-        constraint.write_text("flit_core<4\n")  # what that sdist was written for
-        _run(
-            [
-                *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "cloudpickle"),
-                *("--dest", CACHE, f"cloudpickle=={CLOUDPICKLE_TESTS}"),
-            ],
-            # Newer releases of pip take another name for what a build may use.
-            env={**os.environ, "PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)},
-        )
-        with tarfile.open(next(CACHE.glob(f"cloudpickle-{CLOUDPICKLE_TESTS}.tar.gz"))) as archive:
-            archive.extractall(CACHE, filter="data")
+    folder = _sdist("cloudpickle", CLOUDPICKLE_TESTS)
     # The tests are to use the cloudpickle that is installed, not the one beside them.
     shutil.rmtree(folder / "cloudpickle", ignore_errors=True)
     installed = folder / f"installed{_OF_PYTHON}"
     if not installed.exists():  # a package that some of the tests are about
         _run([fanfold_python(), "-m", "pip", "install", "-q", "--no-deps", folder / "tests" / "cloudpickle_testpkg"])
         installed.touch()
+    return folder
+
+
+def loky_tests() -> Path:
+    """The folder that holds loky's `tests` package, of the loky that is installed."""
+    asked = "import loky; print(loky.__version__)"
+    version = subprocess.check_output([fanfold_python(), "-c", asked], text=True).strip()
+    folder = _sdist("loky", version)
+    shutil.rmtree(folder / "loky", ignore_errors=True)  # as above
+    return folder
+
+
+def _sdist(package: str, version: str) -> Path:
+    """The folder of a package's sources, as PyPI has them."""
+    folder = CACHE / f"{package}-{version}"
+    if not folder.exists():
+        constraint = CACHE / "flit.txt"
+        constraint.write_text("flit_core<4\n")  # what cloudpickle's was written for
+        _run(
+            [
+                *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", package),
+                *("--dest", CACHE, f"{package}=={version}"),
+            ],
+            # Newer releases of pip take another name for what a build may use.
+            env={**os.environ, "PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)},
+        )
+        with tarfile.open(next(CACHE.glob(f"{package}-{version}.tar.gz"))) as archive:
+            archive.extractall(CACHE, filter="data")
     return folder
 
 

@@ -51,9 +51,10 @@ def by_pytest(engine: str, target: str, *options: str, timeout_s: int = 60, **mo
         command = [environment.fanfold_python(), "-m", "pytest", *names, *options, target]
         around = _surroundings(engine, f"{folder}/home", SUITES_OUTCOMES=str(outcomes), **more)
         done = subprocess.run(command, env=around, cwd=folder, capture_output=True, text=True, check=False)
-        if not outcomes.exists():
+        said = json.loads(outcomes.read_text()) if outcomes.exists() else {}
+        if not said:  # nothing that could be collected
             raise environment.NotAvailable(f"{target}: {(done.stdout + done.stderr)[-600:]}")
-        return {name: _of_pytest(*said) for name, said in json.loads(outcomes.read_text()).items()}
+        return {name: _of_pytest(*each) for name, each in said.items()}
 
 
 def _of_pytest(outcome: str, text: str, sent: str) -> tuple[str, str]:
@@ -119,6 +120,12 @@ def _scikit_learn(engine: str, part: str = "") -> Outcomes:
 def _cpython(engine: str) -> Outcomes:
     folder = environment.cpython_tests()
     return by_pytest(engine, str(ADAPTERS / "cpython_suite.py"), timeout_s=60, SUITES_FOLDER=str(folder))
+
+
+def _loky(engine: str) -> Outcomes:
+    folder = environment.loky_tests()
+    marks = ("-o", "markers=broken_pool\nhigh_memory\ntimeout")
+    return by_pytest(engine, str(ADAPTERS / "loky_suite.py"), *marks, timeout_s=60, SUITES_FOLDER=str(folder))
 
 
 def _pool(engine: str) -> Outcomes:
@@ -214,6 +221,17 @@ WHY = {
     **dict.fromkeys(
         (f"test_threads: test_{name}_thread" for name in ("join", "new", "run")), "a thread goes on where it is"
     ),
+    **dict.fromkeys(
+        (
+            "loky_suite.py::TestExecutor::test_exited_child",
+            *(
+                f"loky_suite.py::TestCrashes::test_{test}[{case}-BrokenProcessPool-EXIT\\\\(0\\\\)]"
+                for test in ("crashes", "in_callback_submit_with_crash")
+                for case in ("c_exit-args8", "id-args3", "return_instance-args12")
+            ),
+        ),
+        "the error is the one that is asked for, in other words: it says that the process ended with that exit code",
+    ),
     "pool_suite.py::PoolTest::test_traceback": "it asks for multiprocessing's own class of a remote traceback",
     "::test_grid_search_cv_splits_consistency": "it sends a generator, which nothing can pickle",
     "::test_error_capture[loky]": "it asks the backend for loky's own executor",
@@ -244,6 +262,7 @@ ROWS = [
     Row("sklearn-functions", "scikit-learn functions with n_jobs", "29", _program("sklearn_functions"), "loky", "loky"),
     Row("sklearn", "scikit-learn's test_parallel and test_search", "as loky", _scikit_learn, "loky", "loky", 8),
     Row("joblib", "joblib's test_parallel", "150 of 156", _joblib, "loky", "loky", 8),
+    Row("loky", "loky's own tests of its executor", "all that apply", _loky, "loky", "loky"),
     Row("cpython", "CPython's concurrent.futures", "all that apply", _cpython, "ProcessPoolExecutor", "processes"),
     Row("pool", "CPython's multiprocessing.pool", "all that apply", _pool, "Pool", "processes"),
     Row(
