@@ -203,5 +203,6 @@ def test_an_address_without_a_page_says_so_with_the_way_to_the_jobs(visit, workb
         answer = asked.get(workbench.root + path)
         assert answer.status == 404
         assert "There is nothing at this address." in answer.text()
-    of_no_page = asked.get(f"{workbench.root}/job/{jobs['good'].id}/picture/0")
-    assert of_no_page.json() == {"detail": "Run 0 has given no picture."}
+    of_no_page = asked.get(f"{workbench.root}/job/{jobs['good'].id}/results.doc")
+    assert of_no_page.status == 404
+    assert of_no_page.json()["detail"].startswith("Results come as ")
