@@ -59,7 +59,7 @@ def _list_anew(engine: AwsEngine, listing: Listing, header: JobHeader) -> JobHea
     with ManifestWriter(stores.scratch, header.id) as manifest:
         for address in json.loads(stores.objects.get(key)):
             own = listing.arguments(address)
-            manifest.add(own, hashlib.sha256(f"scheduled {header.code_hash} {own}".encode()).hexdigest())
+            manifest.add(own, hashlib.sha256(f"scheduled {header.code_hash} {own}".encode()).digest())
         manifest.store(stores.objects)
     return header._replace(count=manifest.count)
 

@@ -36,7 +36,7 @@ class Stream:
         job = a_job(count=self.count)
         with ManifestWriter(self.stores.scratch, job.id) as manifest:
             for number in range(self.count):
-                manifest.add(str(number), sha256(b"%d" % number).hexdigest())
+                manifest.add(str(number), sha256(b"%d" % number).digest())
             manifest.store(self.stores.objects)
         self.stores.log.put_job(job)
         work = Assignment(job.id, self.stores.home, self.stores.home)

@@ -539,7 +539,7 @@ def _inputs(count: int) -> dict[str, bytes]:
     kept: dict[str, bytes] = {}
     with TemporaryDirectory() as folder, ManifestWriter(Path(folder), "job") as manifest:
         for index in range(count):
-            manifest.add(json.dumps({"x": index}), key_of(index))
+            manifest.add(json.dumps({"x": index}), bytes.fromhex(key_of(index)))
         objects: Any = SimpleNamespace(
             put_file=lambda key, path: kept.update({key.rpartition("/")[2]: path.read_bytes()})
         )

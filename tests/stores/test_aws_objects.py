@@ -143,7 +143,7 @@ def test_paging_through_inputs_takes_a_few_calls(aws_stores, account, deployment
     job = a_job(count=20_000)
     with ManifestWriter(tmp_path, job.id) as manifest:
         for number in range(job.count):
-            manifest.add(f'{{"n":{number}}}', f"{number:064x}")
+            manifest.add(f'{{"n":{number}}}', number.to_bytes(32, "big"))
         manifest.store(aws_stores.objects)
     elsewhere = S3ObjectStore(account, deployment.bucket)  # as in another process
     with counted(account) as calls:

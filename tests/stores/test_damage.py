@@ -71,7 +71,7 @@ def manifest(stores):
     """A manifest of 2,500 runs: three pages."""
     with ManifestWriter(stores.scratch, "job-1") as writer:
         for number in range(2_500):
-            writer.add(f'{{"x":{number}}}', f"{number:064x}")
+            writer.add(f'{{"x":{number}}}', number.to_bytes(32, "big"))
         writer.store(stores.objects)
     return lambda: Manifest(stores.objects, "job-1", 2_500)
 

@@ -114,7 +114,7 @@ def test_threads_that_read_inputs_at_once_get_each_its_own(stores, monkeypatch):
     job = a_job(count=5_000)
     with ManifestWriter(stores.scratch, job.id) as manifest:
         for number in range(job.count):
-            manifest.add(str(number), f"{number:064x}")
+            manifest.add(str(number), number.to_bytes(32, "big"))
         manifest.store(stores.objects)
     read = Manifest(stores.objects, job.id, job.count)
 
@@ -131,6 +131,20 @@ def test_two_keys_that_share_a_slot_are_told_apart(stores):
     stores.cache.record([one])
     assert stores.cache.lookup([other.key], max_age_s=DAY_S) == {}
     assert stores.cache.lookup([one.key, other.key], max_age_s=DAY_S) == {one.key: one}
+
+
+def test_an_empty_cache_is_asked_once_however_many_keys_are_looked_up(stores):
+    keys = [number.to_bytes(32, "big").hex() for number in range(2_000)]
+    stores.cache.record([an_entry("a")._replace(key=keys[7])])
+    asked = []
+    with stores.database.reading() as connection:
+        connection.set_trace_callback(asked.append)
+    assert stores.cache.lookup(keys, max_age_s=DAY_S).keys() == {keys[7]}
+    assert len(asked) > 4
+    stores.cache.clear()
+    asked.clear()
+    assert stores.cache.lookup(keys, max_age_s=DAY_S) == {}
+    assert len(asked) <= 3
 
 
 def test_usage_and_clearing_count_each_entry_once_however_often_it_was_replaced(stores):
@@ -310,7 +324,7 @@ def test_a_key_is_known_while_later_arguments_are_read(stores):
     job = a_job(count=3_000)
     with ManifestWriter(stores.scratch, job.id) as manifest:
         for number in range(job.count):
-            manifest.add(str(number), f"{number:064x}")
+            manifest.add(str(number), number.to_bytes(32, "big"))
         manifest.store(stores.objects)
     counted = Counted(stores.objects)
     read = Manifest(counted, job.id, job.count)

@@ -83,10 +83,14 @@ class KeyMaker:
 
     def key(self, arguments: str) -> str:
         """The cache key of one input, 64 hexadecimal digits."""
+        return self.digest(arguments).hex()
+
+    def digest(self, arguments: str) -> bytes:
+        """The same, 32 bytes."""
         # The arguments are last, and so need no length.
         digest = self._shared.copy()
         digest.update(key_text(arguments).encode())
-        return digest.hexdigest()
+        return digest.digest()
 
 
 def run_key(*, code_hash: str, arguments: str, constants: str, path: str, image: str) -> str:

@@ -209,7 +209,7 @@ class Larger:
         with ManifestWriter(stores.scratch, header.id) as manifest:
             for index in indexes:
                 keys.append(made.key(given.arguments(index)))
-                manifest.add(given.arguments(index), keys[-1])
+                manifest.add(given.arguments(index), bytes.fromhex(keys[-1]))
             manifest.store(stores.objects)
         stores.log.put_job(header)
         answered = self._answered(header, keys, lambda position: given.arguments(indexes[position]))

@@ -66,12 +66,12 @@ class ManifestWriter:
         self._digests: list[bytes] = []
         self.count = 0
 
-    def add(self, arguments: str, cache_key: str) -> None:
-        """The next run's arguments (encoded text without line breaks) and its cache key (64 hex digits)."""
+    def add(self, arguments: str, cache_key: bytes) -> None:
+        """The next run's arguments (encoded text without line breaks) and its cache key (32 bytes)."""
         line = arguments.encode() + b"\n"
         self._end += len(line)
         self._page_lines.append(line)
-        self._page_entries.append(_ENTRY.pack(self._end, bytes.fromhex(cache_key)))
+        self._page_entries.append(_ENTRY.pack(self._end, cache_key))
         self.count += 1
         if self.count % _PAGE_RUNS == 0:
             self._end_page()

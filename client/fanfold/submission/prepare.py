@@ -356,11 +356,11 @@ def write_down(
         maker, keys, named = None, bytearray(), False
         for own in draft.arguments(inputs):
             maker = maker or draft.keys(request.instance)
-            key, named = maker.key(own), named or PATH_TAG in own
+            key, named = maker.digest(own), named or PATH_TAG in own
             if manifest.count < _LOOKED_AT and not draft.described.uses_own_packages:
                 draft.note_local_path(own)
             manifest.add(own, key)
-            keys += bytes.fromhex(key)
+            keys += key
         bundle = draft.complete_bundle(on_machine=request.instance is not None)
         header = _header(job_id, draft, bundle, request, manifest.count)
         if maker is not None:

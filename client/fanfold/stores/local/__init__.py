@@ -221,6 +221,8 @@ class SqliteResultCache:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
         asked, oldest = set(keys), time.time() - max_age_s
         with no_collection(), self._reading() as connection:
+            if connection.execute("SELECT 1 FROM cached LIMIT 1").fetchone() is None:
+                return {}  # as in a home that is new: each key would be looked for in vain
             pages = {page for _, page in _indexed(connection, cache_slots(list(asked)))}
             entries = [entry for _, page in _pages(connection, pages) for entry in _intact(page)]
         return {entry.key: entry for entry in entries if entry.key in asked and entry.created_at >= oldest}
