@@ -39,6 +39,14 @@ def drawn(x: int):
     return float(pd.Series([np.random.random()]).sum()), os.getpid()
 
 
+def in_a_frame(x: int):
+    return pd.DataFrame({"x": [x]})["x"].sum() and os.getppid()
+
+
+def drawn_in_a_frame(x: int):
+    return pd.DataFrame({"x": np.random.default_rng(x).random(1)})["x"].sum() and os.getppid()
+
+
 def sets_up(x: int):
     os.environ["NUMPY_EXPERIMENTAL_ARRAY_FUNCTION"] = "0"
     return float(np.float64(x))
@@ -83,6 +91,11 @@ def test_a_run_finds_them_imported_and_its_threads_as_they_were_to_be():
     assert {threads for threads, _ in fanfold.submit(threads_of, range(2), collect=False, cache=False).results()} == {
         str(max(1, (os.cpu_count() or 1) // min(2, os.cpu_count() or 1)))
     }
+
+
+def test_all_that_import_pandas_come_from_one_process_whatever_else_of_numpy_they_use():
+    parents = [fanfold.submit(udf, [1, 2], collect=False).results() for udf in (drawn_in_a_frame, in_a_frame)]
+    assert len({*parents[0], *parents[1]}) == 1
 
 
 def test_workers_draw_other_random_numbers_than_each_other():

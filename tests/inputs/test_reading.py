@@ -120,6 +120,17 @@ def test_chunks_keep_the_kind_and_the_rest():
             chunks(inputs, size)
 
 
+def test_what_has_no_rows_to_cut_is_refused_with_what_to_cut_instead():
+    xarray, sparse = pytest.importorskip("xarray"), pytest.importorskip("scipy.sparse")
+    matrix = sparse.csr_matrix(np.eye(3))
+    assert [part.shape for part in chunks(matrix, 2)] == [(2, 3), (1, 3)]
+    data = xarray.Dataset({"t": ("x", range(3))})
+    for inputs, instead in ((data, "data.isel("), (matrix.tocoo(), "tocsr()"), (np.array(1), "one dimension")):
+        with pytest.raises(InputError, match=r"Only what has rows is cut into chunks; this is an? \w+\.") as refused:
+            chunks(inputs, 2)
+        assert instead in str(refused.value.next_step)
+
+
 def test_extra_columns_of_a_frame_are_one_error_that_says_which_to_pass():
     def udf(a, b=1): ...
 

@@ -267,10 +267,33 @@ def chunks(inputs: Any, size: int) -> list[Any]:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise InputError(f"size={size!r} is not a number of rows.", next_step="give a whole number from 1 up.")
     rows = getattr(inputs, "iloc", inputs)
-    if not hasattr(inputs, "__len__") or isinstance(inputs, (str, bytes, Mapping, Set)):
-        found = _a(type(inputs).__name__)
-        raise InputError(f"Only what has rows is cut into chunks; this is {found}.", next_step="pass `list(inputs)`.")
-    return [rows[start : start + size] for start in range(0, len(inputs), size)]
+    try:
+        count = _rows(inputs)
+        return [rows[start : start + size] for start in range(0, count, size)]
+    except TypeError as error:
+        raise InputError(
+            f"Only what has rows is cut into chunks; this is {_a(type(inputs).__name__)}.",
+            next_step=_CUT_OTHERWISE.get(type(inputs).__name__, "pass `list(inputs)`."),
+        ) from error
+
+
+#: What to cut instead of what has no rows of its own, by the name of its class.
+_CUT_OTHERWISE = {
+    "Dataset": "cut it along a dimension: `[data.isel(x=slice(n, n + 50)) for n in range(0, data.sizes['x'], 50)]`.",
+    "LazyFrame": "pass `frame.collect()`.",
+    "coo_matrix": "pass `matrix.tocsr()`.",
+    "coo_array": "pass `matrix.tocsr()`.",
+    "ndarray": "pass an array of one dimension or more.",
+}
+
+
+def _rows(inputs: Any) -> int:
+    """How many rows it has. Raises `TypeError` for what has none."""
+    if isinstance(inputs, (str, bytes, Mapping, Set)):
+        raise TypeError
+    if type(inputs).__module__.partition(".")[0] == "scipy":  # whose matrices have no length
+        return int(inputs.shape[0])
+    return len(inputs)
 
 
 def columns(inputs: Any) -> list[Any]:

@@ -299,7 +299,9 @@ def preloaded_by(bundle: Bundle) -> tuple[str, ...]:
     preloaded = tuple(name for name in _PRELOADED if name in bundle.imports)
     if not preloaded or any(word in texts for word in _BEFORE_IMPORT):
         return ()
-    if "random" in texts and "numpy" in preloaded:
+    if "pandas" in preloaded:
+        return ("pandas",)  # which imports numpy, and its random numbers: all such UDFs may come from one process
+    if "random" in texts:
         preloaded = (*preloaded, "numpy.random")  # from numpy 2 on it is imported when it is first used
     return preloaded
 
