@@ -296,14 +296,11 @@ def interpreter_of(assignment: Assignment, *, workers: int, threads: int) -> Int
 def preloaded_by(bundle: Bundle) -> tuple[str, ...]:
     """What is imported where several workers of a bundle are forked from; nothing where each imports for itself."""
     texts = " ".join(source.text for source in bundle.sources)
-    preloaded = tuple(name for name in _PRELOADED if name in bundle.imports)
-    if not preloaded or any(word in texts for word in _BEFORE_IMPORT):
+    if set(_PRELOADED).isdisjoint(bundle.imports) or any(word in texts for word in _BEFORE_IMPORT):
         return ()
-    if "pandas" in preloaded:
+    if "pandas" in bundle.imports:
         return ("pandas",)  # which imports numpy, and its random numbers: all such UDFs may come from one process
-    if "random" in texts:
-        preloaded = (*preloaded, "numpy.random")  # from numpy 2 on it is imported when it is first used
-    return preloaded
+    return ("numpy", "numpy.random") if "random" in texts else ("numpy",)  # from numpy 2 on the latter are apart
 
 
 # Linux: one interpreter is started, which forks the workers.
