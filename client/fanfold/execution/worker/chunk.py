@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from struct import Struct
 
 from fanfold.execution.channel import EXIT_PIPES_CLOSED, SO_FAR, Called, SoFar, pack_finished
-from fanfold.execution.worker.perform import JobContext, perform_decoded
+from fanfold.execution.worker.perform import JobContext, is_small, whole
 from fanfold.execution.worker.sandbox import Sandbox
 
 
@@ -81,13 +81,12 @@ class Chunks:
             if place and not claim(called.number):
                 break  # nor any other: the pool has them
             began = time.perf_counter()
-            result = sandbox.hold_quiet_call(perform_decoded, job, given[place], called.number)
+            result = sandbox.hold_quiet_call(job, given[place], called.number)
             ended = time.perf_counter()
-            output = result.output
-            if sandbox.has_printed() or output is None or output.file is not None or output.marks:
-                last, left = (called, result, ended - began), calls[place + 1 :]
+            if sandbox.has_printed() or not is_small(result):
+                last, left = (called, whole(result), ended - began), calls[place + 1 :]
                 break
-            so_far.add(time.time(), int((ended - began) * 1e6) / 1e6, output.codec, output.sha256, result.body)
+            so_far.add(time.time(), int((ended - began) * 1e6) / 1e6, *result)
             if ended - since > _LONG_S:
                 returned = self.claims.give_up()
                 break

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from types import FunctionType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fanfold.codec import Encoded, encode, encode_json
 from fanfold.codec.values import JSON_SCALARS, decode, decode_json
@@ -21,6 +21,9 @@ from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Called, Packed
 from fanfold.source.load import Bundle, left_behind, load, part_of, refill_of
 from fanfold.source.rebuild import by_keywords
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 # Large arguments: files named after their bytes, each checked once, and read as seldom as can be.
 
@@ -274,6 +277,9 @@ class CallResult(NamedTuple):
     body: bytes = b""
 
 
+#: What came of a call where it is a small result and nothing else: its codec, sha256 and bytes.
+Small: TypeAlias = tuple[str, bytes, bytes]
+
 _RESULT_TAG = PATH_TAG.encode()
 #: The error's type where a result could not be written.
 UNKEPT = "fanfold.errors.StoreFull"
@@ -331,13 +337,29 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
     return _kept(encoded, result_file, _marks(job, encoded, before))
 
 
-def perform_decoded(job: JobContext, given: Any, result_file: str) -> CallResult:
+def perform_decoded(job: JobContext, given: Any, folder: str, number: int) -> Small | CallResult:
     """As `perform`, for a UDF that leaves nothing to be tidied up, and is given these arguments, no path among them."""
     try:
         encoded = encode(_value(job, given), serializer=job.serializer, as_file=True)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return failed(error)
-    return _kept(encoded, result_file, _marks(job, encoded, None))
+    marks, (codec, data) = _marks(job, encoded, None), encoded
+    if marks is None and len(data) <= INLINE_RESULT_BYTES:
+        return codec, sha256(data).digest(), data
+    return _kept(encoded, f"{folder}/{number}.result", marks)
+
+
+def is_small(result: Small | CallResult) -> TypeIs[Small]:
+    """Whether a call has ended with a small result and nothing else."""
+    return type(result) is tuple
+
+
+def whole(result: Small | CallResult) -> CallResult:
+    """The same as what came of any call."""
+    if not is_small(result):
+        return result
+    codec, digest, body = result
+    return CallResult(Packed(codec, len(body), digest, None), body=body)
 
 
 def _value(job: JobContext, given: Any) -> Any:

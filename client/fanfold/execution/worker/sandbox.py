@@ -27,7 +27,15 @@ from fanfold.execution.worker.interpreter import (
     prctl,
     reaches_the_interpreter,
 )
-from fanfold.execution.worker.perform import CallResult, JobContext, failed, spare_files
+from fanfold.execution.worker.perform import (
+    CallResult,
+    JobContext,
+    Small,
+    failed,
+    is_small,
+    perform_decoded,
+    spare_files,
+)
 from fanfold.source.load import Bundle
 
 # The memory and CPU time one call took, measured from inside the worker for the price of a few microseconds.
@@ -277,15 +285,15 @@ class Sandbox:
         self._puts_back = False
         return time.perf_counter()
 
-    def hold_quiet_call(
-        self, perform: Callable[[JobContext, Any, str], CallResult], job: JobContext, given: Any, number: int
-    ) -> CallResult:
+    def hold_quiet_call(self, job: JobContext, given: Any, number: int) -> Small | CallResult:
         """Perform one of them."""
-        file = f"{self._results}/{number}.result"
-        result = perform(job, given, file) if self._is_plain else copy_context().run(perform, job, given, file)
+        if self._is_plain:
+            result = perform_decoded(job, given, self._results, number)
+        else:
+            result = copy_context().run(perform_decoded, job, given, self._results, number)
         if os.getpid() != self._pid:
             self._flush()
-            os._exit(result.output is None)
+            os._exit(not is_small(result) and result.output is None)
         return result
 
     def has_printed(self) -> bool:
