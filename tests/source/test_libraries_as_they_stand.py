@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import csv
 import decimal
 import json
 import locale
 import logging
+import math
 import shutil
 import socket
 import subprocess
@@ -229,7 +231,8 @@ def test_what_a_call_has_put_into_a_library_s_containers_is_there(desk, monkeypa
         import registry_of_tests as lib
         @lib.register
         def first(value): return value + 1
-        class Kind: pass
+        class Kind:
+            def __init__(self, held=None): pass
         def set_up():
             lib.register(lambda value: value * 10)
             lib.READERS.update(own=first)
@@ -245,7 +248,6 @@ def test_what_a_call_has_put_into_a_library_s_containers_is_there(desk, monkeypa
         def has_shown(): return hasattr(lib.Frame, "shown")
         def shown(): return isinstance(lib.Frame().shown, Kind)
     """)
-    module.Kind.__init__ = lambda self, held=None: None
     module.set_up()
     here = module.main()
     assert here == (20, 3, 3, 20, ["a", "b"], True, 5, 2)
@@ -400,3 +402,21 @@ def test_what_cannot_travel_of_it_is_named(desk) -> None:
     left = explain(module.main).left
     module.lib.HOOKS.pop().file.close()
     assert [each.name for each in left] == ["registry_of_tests.HOOKS"]
+
+
+def test_how_a_class_is_pickled_that_its_module_no_longer_has_concerns_no_call(desk, monkeypatch) -> None:
+    monkeypatch.setattr(copyreg, "dispatch_table", copyreg.dispatch_table.copy())
+    gone = desk.module("""
+        class Point:
+            def __init__(self, x): self.x = x
+            def others(self): return ALL
+        ALL = [Point(1)]
+        def reduced(made): return Point, (made.x,)
+    """)
+    copyreg.dispatch_table[gone.Point] = gone.reduced
+    module = desk.module("""
+        import math
+        def main(): return math.pi
+    """)
+    with fanfold.Executor(max_workers=1) as executor:
+        assert executor.submit(module.main).result() == math.pi

@@ -100,7 +100,11 @@ class Around:
             used |= set(map(_home_of, list(vars(sys.modules[name]).values()))) - {""}
             mentioned |= _mentioned(str(sys.modules[name].__file__), stamp)
         touched = (value for s in statements for value in s.names.values())
-        knows = lambda kind: kind.__module__ in notes.modules or any(each is kind for each in notes.classes)  # noqa: E731
+
+        def knows(kind: Any) -> bool:
+            is_there = kind.__module__ in notes.modules and has_name(kind, kind.__module__, kind.__qualname__)
+            return is_there or any(each is kind for each in notes.classes)
+
         scripts = list(self._setups.texts(notes))
         settings, filled = set_here(used, mentioned, touched, knows, [*scripts, *_texts_of_modules(modules)])
         calls = calls_that_stay(scripts, used, filled)

@@ -76,15 +76,19 @@ def _modules_of(libraries: Iterable[str], mentioned: AbstractSet[str]) -> list[M
         package, module = name.partition(".")[0], sys.modules.get(name)
         if package in _OF_THE_PROCESS or type(module) is not ModuleType or not is_library(name):
             continue
-        below = _loaded_below(package, len(sys.modules))
+        below = _by_package(tuple(sys.modules)).get(package, [])
         near = below if len(below) <= _SMALL_PACKAGE else [name, *_homes(module, mentioned, package)]
         found |= {each: sys.modules[each] for each in near if type(sys.modules.get(each)) is ModuleType}
     return list(found.values())
 
 
-@lru_cache(maxsize=256)
-def _loaded_below(package: str, _loaded: int) -> list[str]:
-    return [name for name in list(sys.modules) if name == package or name.startswith(f"{package}.")]
+@lru_cache(maxsize=1)
+def _by_package(loaded: tuple[str, ...]) -> dict[str, list[str]]:
+    """These modules by their package."""
+    found: dict[str, list[str]] = {}
+    for name in loaded:
+        found.setdefault(name.partition(".")[0], []).append(name)
+    return found
 
 
 def _homes(module: ModuleType, mentioned: AbstractSet[str], package: str) -> Iterator[str]:
