@@ -29,6 +29,7 @@ from fanfold.execution.channel import (
 )
 from fanfold.execution.pool.pool import Pool
 from fanfold.execution.pool.scheduler import Autoscaler
+from fanfold.execution.worker.chunk import shown_memory
 from tests.conftest import worker_processes
 
 
@@ -319,6 +320,53 @@ def test_a_started_event_names_the_call_that_runs(pool, feed, tmp_path, monkeypa
     assert [index for index, told in given.told.items() if told.pid and told.status is None] in ([7], [0, 7])
     threading.Timer(0.0, go.touch).start()
     serve_until(one, lambda: not one.serves(given))
+
+
+def stealing(index: int, at: int):
+    import os
+    import stat
+
+    for fd in range(3, 64) if index == at else ():
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.set_blocking(fd, False)
+                os.read(fd, 4096)
+        except OSError:
+            continue
+    return index
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize("at", [0, 6, 20, 43])
+def test_calls_whose_claims_a_udf_has_read_go_out_again(pool, feed, at):
+    one, given = pool(1), feed(stealing, inputs(60, at=at))
+    one.add(given)
+    serve_until(one, lambda: not one.serves(given))
+    assert values(given) == list(range(60))
+    assert {told.ended for told in given.told.values()} == {1}
+
+
+def test_where_there_is_no_room_for_results_to_be_seen_they_are_answered_all_the_same(tmp_path):
+    whole = shown_memory(str(tmp_path / "results"))
+    assert (tmp_path / "results").stat().st_size == len(whole) == SoFar.SIZE
+    for nowhere in ("/dev/full", str(tmp_path / "none" / "results")):
+        memory = shown_memory(nowhere)
+        so_far = SoFar(memory)
+        so_far.begin(7, 1.0)
+        so_far.add(1.0, 0.5, "json/1", sha256(b"12").digest(), b"12")
+        [told], _ = unpack_answers(so_far.answer(cpu_share=1.0, peak_mib=1.0, returned=[]))
+        assert (told.first, told.stop, list(told.bodies)) == (7, 8, [b"12"])
+
+
+@pytest.mark.usefixtures("together")
+def test_arguments_that_cannot_be_read_together_are_read_one_by_one(pool, feed):
+    one, given = pool(1), feed(doubled, inputs(40))
+    given.calls[20] = given.calls[20]._replace(arguments='{"index": 1e}')  # the calls are in reverse order
+    one.serve(given)
+    broken = 39 - 20
+    assert [index for index, told in given.told.items() if told.status is not RunStatus.SUCCEEDED] == [broken]
+    assert given.told[broken].error.type.endswith("CodecError")
+    assert {told.ended for told in given.told.values()} == {1}
 
 
 # What is said on the way.

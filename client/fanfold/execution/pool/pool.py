@@ -405,6 +405,7 @@ class Pool:
         if sent is None:  # it was so slow to say so that the call counted as lost
             worker.discard()
             return
+        workers.scheduler.give_back_all(worker.passed_by(answer.call))
         in_flight, taken = workers.scheduler.in_flight, range(answer.call, answer.call + answer.count)
         in_flight.note_begun(taken[-1])
         together = filter(in_flight.find, taken) if len(taken) > 1 else ()
@@ -414,6 +415,7 @@ class Pool:
             worker.end(RunStatus.CANCELLED)
 
     def _on_finished(self, workers: WorkerSet, worker: WorkerProcess, answer: Finished) -> None:
+        workers.scheduler.give_back_all(worker.passed_by(answer.call))
         worker.taken.discard(answer.call)
         if worker.running != answer.call:  # it has begun and ended in the same breath
             self._stillborn = 0
@@ -441,6 +443,7 @@ class Pool:
         """A worker has performed calls that it had taken together, and gives back those that it has not begun."""
         scheduler, watched = workers.scheduler, None
         self._stillborn = 0
+        scheduler.give_back_all(worker.passed_by(results.first))
         if worker.is_known and worker.running == results.stop - 1:
             results, watched = results.without_last()
         elif results.first not in worker.held:  # they have begun and ended in the same breath

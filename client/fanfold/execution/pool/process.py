@@ -158,6 +158,16 @@ class WorkerProcess:
             return None
         return results if results is not None and self.taken.issuperset(range(results.first, results.stop)) else None
 
+    def passed_by(self, call: int) -> list[int]:
+        """It speaks of `call` now: what it has taken before that, and not answered, it does not perform any more.
+
+        A UDF of its has read their claims.
+        """
+        passed = [number for number in self.taken if number < call]
+        if passed:
+            self.has_answered(passed)
+        return passed
+
     def has_answered(self, numbers: Iterable[int]) -> None:
         """Note that these calls are over, of those that it has taken together."""
         self.taken.difference_update(numbers)

@@ -11,7 +11,9 @@ import os
 import time
 from collections.abc import Sequence
 from struct import Struct
+from typing import Any
 
+from fanfold.errors import FanfoldError
 from fanfold.execution.channel import EXIT_PIPES_CLOSED, SO_FAR, Called, SoFar, pack_finished
 from fanfold.execution.worker.perform import JobContext, is_small, whole
 from fanfold.execution.worker.sandbox import Sandbox
@@ -53,6 +55,23 @@ class Claims:
             os._exit(EXIT_PIPES_CLOSED)
 
 
+def shown_memory(path: str) -> mmap.mmap | bytearray:
+    """Memory that the pool sees in a file; where there is no room for one, memory that it does not see.
+
+    The file is written as a whole: to fill a hole in it on a full disk would end this process.
+    """
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            if os.write(fd, bytes(SoFar.SIZE)) == SoFar.SIZE:
+                return mmap.mmap(fd, SoFar.SIZE)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError):
+        pass
+    return bytearray(SoFar.SIZE)
+
+
 #: After so long the calls that are left go back to the pool: they are not so short after all.
 _LONG_S = 0.005
 
@@ -63,16 +82,17 @@ class Chunks:
     def __init__(self, sandbox: Sandbox, claims: int, offers: int) -> None:
         self.claims = Claims(claims, offers)
         self._sandbox = sandbox
-        fd = os.open(f"{sandbox.folder}/{SO_FAR}", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            os.ftruncate(fd, SoFar.SIZE)
-            self._so_far = SoFar(mmap.mmap(fd, SoFar.SIZE))
-        finally:
-            os.close(fd)
+        self._so_far = SoFar(shown_memory(f"{sandbox.folder}/{SO_FAR}"))
 
-    def perform(self, calls: list[Called], job: JobContext) -> tuple[bytes, list[Called]]:
+    def decoded(self, calls: list[Called], job: JobContext) -> Any:
+        """The arguments of these calls; None where they cannot be read together: each is read alone, which says why."""
+        try:
+            return job.arguments(f"[{','.join([called.arguments.decode() for called in calls])}]")
+        except (ValueError, RecursionError, FanfoldError):
+            return None
+
+    def perform(self, calls: list[Called], given: Any, job: JobContext) -> tuple[bytes, list[Called]]:
         """The answer to these calls, up to one whose end is more than a small result, and the calls after that one."""
-        given = job.arguments(f"[{','.join([called.arguments.decode() for called in calls])}]")
         sandbox, so_far, claim = self._sandbox, self._so_far, self.claims.claim
         last, left, returned = None, [], []
         so_far.begin(calls[0].number, sandbox.mib)

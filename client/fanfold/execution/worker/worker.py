@@ -169,8 +169,9 @@ class Worker:
         job = self._job(calls[0].assignment)
         while calls:
             self._say_started(answer, calls)
-            if self._sandbox.is_quiet(calls, job):
-                answer, calls = self._chunks.perform(calls, job)
+            given = self._chunks.decoded(calls, job) if self._sandbox.is_quiet(calls, job) else None
+            if given is not None:
+                answer, calls = self._chunks.perform(calls, given, job)
                 self._end_if_tainted(answer)
             else:
                 answer, calls = self._answered(calls[0]), calls[1:]
