@@ -37,10 +37,11 @@ def test_the_tab_tells_how_far_a_job_is_and_a_notification_that_it_has_ended(vis
 
 def test_a_browser_that_lets_no_page_make_a_notification_tells_by_the_title(visit, small_job):
     page = visit(f"/job/{small_job.id}")
-    page.evaluate("""() => {
+    title = page.evaluate("""() => {
       const refuse = () => { throw new TypeError("Illegal constructor"); };
       window.Notification = class { constructor() { refuse(); } static permission = "granted"; };
       localStorage.setItem("fanfold-notify:it", "1");
       window.ff.progressOf("it", { title: "delays · Failed", percent: 100, status: "Failed" });
+      return document.title;
     }""")
-    expect(page).to_have_title("delays · Failed")
+    assert title == "delays · Failed"  # what the page itself says of its job may come at any time
