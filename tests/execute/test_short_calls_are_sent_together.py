@@ -322,7 +322,7 @@ def test_a_started_event_names_the_call_that_runs(pool, feed, tmp_path, monkeypa
     serve_until(one, lambda: not one.serves(given))
 
 
-def stealing(index: int, at: int):
+def stealing(index: int, at: int, size: int):
     import os
     import stat
 
@@ -330,16 +330,17 @@ def stealing(index: int, at: int):
         try:
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 os.set_blocking(fd, False)
-                os.read(fd, 4096)
+                os.read(fd, size)
         except OSError:
             continue
     return index
 
 
 @pytest.mark.usefixtures("together")
+@pytest.mark.parametrize("size", [8, 4096])
 @pytest.mark.parametrize("at", [0, 6, 20, 43])
-def test_calls_whose_claims_a_udf_has_read_go_out_again(pool, feed, at):
-    one, given = pool(1), feed(stealing, inputs(60, at=at))
+def test_calls_whose_claims_a_udf_has_read_go_out_again(pool, feed, at, size):
+    one, given = pool(1), feed(stealing, inputs(60, at=at, size=size))
     one.add(given)
     serve_until(one, lambda: not one.serves(given))
     assert values(given) == list(range(60))

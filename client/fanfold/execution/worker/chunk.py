@@ -40,7 +40,12 @@ class Claims:
 
     def claim(self, number: int) -> bool:
         """Take the next call, which is of that number; False where the pool has it."""
-        return self._read(self._NUMBER.size) == self._NUMBER.pack(number)
+        read = self._read(self._NUMBER.size)
+        if read == self._NUMBER.pack(number):
+            return True
+        if read:  # a UDF has read some: what is left must not be taken for a later call's
+            self.give_up()
+        return False
 
     def give_up(self) -> list[int]:
         """The calls that are left, which are not to be begun here."""
