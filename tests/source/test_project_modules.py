@@ -230,8 +230,9 @@ def test_a_file_of_a_package_counts_in_the_hash_and_too_many_stay_behind(desk: D
 def test_a_name_keeps_what_it_was_imported_as(desk: Desk) -> None:
     desk.write("core.py", "LIMIT = 3\nSIZES = [1]\ndef area(): return 1\ndef now(): return LIMIT, SIZES\n")
     desk.write("uses.py", "from core import LIMIT, SIZES, area\ndef go(): return LIMIT, SIZES, area()\n")
-    module = desk.module("import core, uses\ndef main(): return core.now(), uses.go(), core.area()\n")
-    module.core.LIMIT, module.core.SIZES, module.core.area = 99, [2], lambda: 2
+    text = "import core, uses\ndef two(): return 2\ndef main(): return core.now(), uses.go(), core.area()\n"
+    module = desk.module(text)
+    module.core.LIMIT, module.core.SIZES, module.core.area = 99, [2], module.two
     assert arrived(capture(module.main))() == module.main() == ((99, [2]), (3, [1], 1), 2)
 
 
@@ -240,10 +241,10 @@ def test_a_module_s_name_for_another_module_is_what_it_is_now(desk: Desk) -> Non
     desk.write("other.py", "VAL = 2\ndef go(): return 'other'\n")
     text = "import tools as t\nimport tools\nimport tools as o\ndef go(): return t.VAL, tools.go(), o.VAL\n"
     desk.write("uses.py", text)
-    module = desk.module("import types, uses, other\ndef main(): return uses.go()\n")
+    module = desk.module("import types, uses, other\ndef fake(): return 'fake'\ndef main(): return uses.go()\n")
     module.uses.t = module.types.SimpleNamespace(VAL="swapped")
     module.uses.tools = module.types.ModuleType("tools")
-    module.uses.tools.go = lambda: "fake"
+    module.uses.tools.go = module.fake
     module.uses.o = module.other
     assert arrived(capture(module.main))() == module.main() == ("swapped", "fake", 2)
 
@@ -251,8 +252,9 @@ def test_a_module_s_name_for_another_module_is_what_it_is_now(desk: Desk) -> Non
 def test_a_function_is_replaced_where_it_is_handed_on_as_well(desk: Desk) -> None:
     desk.write("low.py", "def run(): return 1\n")
     desk.write("high.py", "from low import run\ndef go(): return run()\n")
-    module = desk.module("import low, high\ndef main(): return low.run(), high.go()\n")
-    module.low.run, module.high.run = (lambda: "low"), (lambda: "high")
+    text = "import low, high\nof_low = lambda: 'low'\nof_high = lambda: 'high'\n"
+    module = desk.module(f"{text}def main(): return low.run(), high.go()\n")
+    module.low.run, module.high.run = module.of_low, module.of_high
     assert arrived(capture(module.main))() == module.main() == ("low", "high")
 
 
