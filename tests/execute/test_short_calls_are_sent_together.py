@@ -337,7 +337,7 @@ def stealing(index: int, at: int, size: int):
 
 
 @pytest.mark.usefixtures("together")
-@pytest.mark.parametrize("size", [8, 4096])
+@pytest.mark.parametrize("size", [5, 8, 4096])
 @pytest.mark.parametrize("at", [0, 6, 20, 43])
 def test_calls_whose_claims_a_udf_has_read_go_out_again(pool, feed, at, size):
     one, given = pool(1), feed(stealing, inputs(60, at=at, size=size))

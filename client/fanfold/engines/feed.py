@@ -163,14 +163,17 @@ class JobFeed:
         self._out += call is not None
         return call
 
-    def take_many(self, most: int) -> list[Call]:
-        """The next runs to start, at most so many: first tries that nothing holds up, in half the time."""
+    def take_many(self, most: int) -> list[Call] | None:
+        """The next runs to start, at most so many, in half the time; None where they are to be taken one by one.
+
+        Together go first tries that nothing holds up.
+        """
         if self.broken or self._stopped or not self._is_plain or self._again or self._later:
-            return self._take_each(most)
+            return None
         runs = list(islice(self._runs, most))
         if not _FIRST_TRIES.issuperset([run[1:] for run in runs]):
             self._again.extend(runs)
-            return self._take_each(most)
+            return None
         indexes = [run.index for run in runs]
         try:
             texts = together_with(self._manifest.arguments_of(indexes), self.header.constants)
@@ -179,12 +182,6 @@ class JobFeed:
             return []
         self._out += len(runs)
         return made_of(Call, (indexes, repeat(0), texts), len(runs))
-
-    def _take_each(self, most: int) -> list[Call]:
-        calls: list[Call] = []
-        while len(calls) < most and (call := self.take()) is not None:
-            calls.append(call)
-        return calls
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened; what makes that impossible is kept as `broken`."""

@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 import sys
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate, chain, pairwise
@@ -99,6 +98,11 @@ class Results(NamedTuple):
     bodies: Sequence[bytes]
     returned: Sequence[int] = ()
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of these calls."""
+        return range(self.first, self.stop)
+
     def each(self) -> Iterator[Finished]:
         """The same, one by one."""
         columns = zip(self.at, self.duration_s, self.cpu_s, self.codecs, self.sha256, self.bodies, strict=True)
@@ -163,6 +167,8 @@ _MANY = Struct("<cQHHddI")
 _OF_MANY = ord("m")
 #: when one of these ended, its seconds, bytes of its codec's name and of its result, which are the bodies, and sha256
 RESULT = Struct("<ddBH32s")
+#: A call, where its number alone is told.
+NUMBER = Struct("<Q")
 #: bytes of the JSON, bytes of the body
 _LONG = Struct("<cII")
 
@@ -230,13 +236,23 @@ def pack_finished(done: Finished) -> bytes:
     return head + codec + done.body
 
 
+def pack_numbers(numbers: Sequence[int]) -> bytes:
+    """Calls by their numbers, one after the other."""
+    return b"".join(map(NUMBER.pack, numbers))
+
+
+def unpack_numbers(data: bytes) -> list[int]:
+    """The numbers that are whole: of a pipe a UDF may have read some bytes."""
+    return [number for (number,) in NUMBER.iter_unpack(data[: len(data) // NUMBER.size * NUMBER.size])]
+
+
 def pack_results(
     first: int, told: bytes, bodies: bytes, *, cpu_share: float, peak_mib: float, returned: Sequence[int]
 ) -> bytes:
     """`Results` on their way to the pool: `RESULT` of each, and what they are the sizes of."""
     count = len(told) // RESULT.size
     head = _MANY.pack(b"m", first, count, len(returned), peak_mib, cpu_share, len(bodies))
-    return b"".join([head, told, bodies, array("Q", returned).tobytes()])
+    return b"".join([head, told, bodies, pack_numbers(returned)])
 
 
 def read_results(
@@ -358,7 +374,7 @@ def _unpack_started(stream: bytes, start: int) -> tuple[Started | Finished | Res
 
 
 def _says_all(over: Finished | Results, began: Started) -> bool:
-    return isinstance(over, Finished) or over.stop - over.first + len(over.returned) == began.count
+    return isinstance(over, Finished) or len(over.numbers) + len(over.returned) == began.count
 
 
 def _unpack_many(stream: bytes, start: int) -> tuple[Results | None, int]:
@@ -367,11 +383,10 @@ def _unpack_many(stream: bytes, start: int) -> tuple[Results | None, int]:
         return None, told
     _, first, count, left, peak_mib, cpu_share, size = _MANY.unpack_from(stream, start)
     bodies = told + count * RESULT.size
-    middle, end = bodies + size, bodies + size + left * 8
+    middle, end = bodies + size, bodies + size + left * NUMBER.size
     if end > len(stream):
         return None, end
-    returned = array("Q", stream[middle:end])
-    parts = stream[told:bodies], stream[bodies:middle]
+    parts, returned = (stream[told:bodies], stream[bodies:middle]), unpack_numbers(stream[middle:end])
     return read_results(first, *parts, cpu_share=cpu_share, peak_mib=peak_mib, returned=returned), end
 
 

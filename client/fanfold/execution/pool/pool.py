@@ -189,7 +189,7 @@ _QUEUED_PER_WORKER = 100
 _PLENTY_PER_WORKER = 16
 _REST_S = 0.001
 #: Calls that a worker has taken together are over by then, or one of them is no short one.
-_CHUNK_S = 0.05
+_OVER_BY_S = 0.05
 #: So many spawners in a row that end before a worker of theirs has said a word: the interpreter cannot run here.
 _STILLBORN = 3
 #: So many interpreters are kept ready: those that no workers come from any more make room.
@@ -449,12 +449,11 @@ class Pool:
         elif results.first not in worker.held:  # they have begun and ended in the same breath
             scheduler.in_flight.note_begun(results.stop - 1)
             worker.excuse()
-        numbers = range(results.first, results.stop)
-        self._ended += len(numbers)
-        if numbers:
-            workers.autoscaler.note(sum(results.duration_s) / len(numbers))
+        self._ended += len(results.numbers)
+        if results.numbers:
+            workers.autoscaler.note(sum(results.duration_s) / len(results.numbers))
         scheduler.report_results(results)
-        worker.has_answered(numbers)
+        worker.has_answered(results.numbers)
         if watched is not None:
             self._on_finished(workers, worker, watched)
         worker.has_answered(results.returned)
@@ -469,7 +468,7 @@ class Pool:
     # How workers end
 
     def _look_after(self, now: float) -> None:
-        self._single_out_all(now - _CHUNK_S)
+        self._single_out_all(now - _OVER_BY_S)
         for _, worker, sent in self._running():
             if sent.feed.is_obsolete(sent.call):
                 worker.end(RunStatus.CANCELLED)
@@ -533,7 +532,7 @@ class Pool:
         workers.scheduler.give_back_all(worker.single_out(time.monotonic()))
         if (results := worker.results_so_far()) is not None:
             workers.scheduler.report_results(results)
-            worker.has_answered(range(results.first, results.stop))
+            worker.has_answered(results.numbers)
 
     # Where workers come from
 

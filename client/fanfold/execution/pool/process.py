@@ -6,7 +6,6 @@ import codecs
 import os
 import signal
 import time
-from array import array
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -142,7 +141,7 @@ class WorkerProcess:
         numbers: list[int] = []
         with suppress(BlockingIOError):
             while read := os.read(self._claims, _ANSWER_BYTES):
-                numbers += array("Q", read)
+                numbers += wire.unpack_numbers(read)
         self.taken.difference_update(numbers)
         if self.taken and not self._is_singled_out:
             self._is_singled_out = True
@@ -156,7 +155,7 @@ class WorkerProcess:
             results = wire.SoFar.read((self.folder / wire.SO_FAR).read_bytes())
         except OSError:
             return None
-        return results if results is not None and self.taken.issuperset(range(results.first, results.stop)) else None
+        return results if results is not None and self.taken.issuperset(results.numbers) else None
 
     def passed_by(self, call: int) -> list[int]:
         """It speaks of `call` now: what it has taken before that, and not answered, it does not perform any more.

@@ -191,9 +191,7 @@ class Scheduler:
         """The same, several calls a message: what is in flight may be a chunk more."""
         while room > 0:
             calls = state.next_calls(together)
-            if not calls:
-                return
-            if not self._send_chunk(state, calls):
+            if not calls or not self._send_chunk(state, calls):
                 return
             room -= len(calls)
 
@@ -214,7 +212,7 @@ class Scheduler:
 
     def report_results(self, results: Results) -> None:
         """Results of calls that were taken together."""
-        sent = self.in_flight.close_all(range(results.first, results.stop))
+        sent = self.in_flight.close_all(results.numbers)
         if sent:
             sent[0].feed.report_results([call for _, call in sent], results)
         elif sent is None:  # one of them took so long that it counted as lost
@@ -248,20 +246,27 @@ class Scheduler:
 
     def _send_chunk(self, state: FeedState, calls: Sequence[Call]) -> bool:
         """Send calls, in one message where they fit; what is not sent waits. False where the queue is full for now."""
+        if len(calls) == 1:
+            return self._send_each(state, calls)
         numbers = [next(self._numbers) for _ in calls]
-        is_sent = self._queue.put_chunk(numbers[0], state.number, calls) if len(calls) > 1 else None
+        is_sent = self._queue.put_chunk(numbers[0], state.number, calls)
+        if is_sent is None:
+            state.most_together = len(calls) // 2
+            return self._send_each(state, calls)
         if is_sent:
             for number, call in zip(numbers, calls, strict=True):
                 self.in_flight.add(number, state, call)
-            return True
-        if is_sent is None and len(calls) > 1:
-            state.most_together = len(calls) // 2
-        sent = 0
-        while is_sent is None and sent < len(calls) and self._send(state, calls[sent]):
-            sent += 1
-        for call in reversed(calls[sent:]):
-            state.put_back(call)
-        return sent == len(calls)
+        else:
+            state.put_back_all(calls)
+        return is_sent
+
+    def _send_each(self, state: FeedState, calls: Sequence[Call]) -> bool:
+        """The same, a message each."""
+        for place, call in enumerate(calls):
+            if not self._send(state, call):
+                state.put_back_all(calls[place:])
+                return False
+        return True
 
     def _send(self, state: FeedState, call: Call) -> bool:
         number = next(self._numbers)
@@ -442,9 +447,11 @@ class FeedState:
 
     def next_calls(self, most: int) -> list[Call]:
         """The next calls, where all may go out that there are; at most so many."""
-        take_many: Callable[[int], list[Call]] | None = getattr(self.feed, "take_many", None)
+        take_many: Callable[[int], list[Call] | None] | None = getattr(self.feed, "take_many", None)
         if take_many is not None and not self._waiting and not self.cancelled:
-            return take_many(most)
+            together = take_many(most)
+            if together is not None:
+                return together
         calls: list[Call] = []
         while len(calls) < most and (call := self.next_call(counted=False)) is not None:
             calls.append(call)
@@ -457,6 +464,10 @@ class FeedState:
     def put_back(self, call: Call) -> None:
         """A call that was not performed goes out again, before any other."""
         self._waiting.appendleft(call)
+
+    def put_back_all(self, calls: Sequence[Call]) -> None:
+        """The same of several, in their order."""
+        self._waiting.extendleft(reversed(calls))
 
     def report_result(self, call: Call, done: Finished, sampled_mib: float) -> None:
         """Note what a worker has answered of a call."""

@@ -10,11 +10,19 @@ import mmap
 import os
 import time
 from collections.abc import Sequence
-from struct import Struct
 from typing import Any
 
 from fanfold.errors import FanfoldError
-from fanfold.execution.channel import EXIT_PIPES_CLOSED, SO_FAR, Called, SoFar, pack_finished
+from fanfold.execution.channel import (
+    EXIT_PIPES_CLOSED,
+    NUMBER,
+    SO_FAR,
+    Called,
+    SoFar,
+    pack_finished,
+    pack_numbers,
+    unpack_numbers,
+)
 from fanfold.execution.worker.perform import JobContext, is_small, whole
 from fanfold.execution.worker.sandbox import Sandbox
 
@@ -25,7 +33,6 @@ class Claims:
     A call is the process's that reads its number: this one's, or the pool's.
     """
 
-    _NUMBER = Struct("<Q")
     _ALL_BYTES = 4096
 
     def __init__(self, claims: int, offers: int) -> None:
@@ -34,14 +41,14 @@ class Claims:
     def offer(self, numbers: Sequence[int]) -> None:
         """Have these calls to be claimed."""
         try:
-            os.write(self._offers, b"".join(map(self._NUMBER.pack, numbers)))
+            os.write(self._offers, pack_numbers(numbers))
         except OSError:
             os._exit(EXIT_PIPES_CLOSED)
 
     def claim(self, number: int) -> bool:
         """Take the next call, which is of that number; False where the pool has it."""
-        read = self._read(self._NUMBER.size)
-        if read == self._NUMBER.pack(number):
+        read = self._read(NUMBER.size)
+        if read == NUMBER.pack(number):
             return True
         if read:  # a UDF has read some: what is left must not be taken for a later call's
             self.give_up()
@@ -49,7 +56,7 @@ class Claims:
 
     def give_up(self) -> list[int]:
         """The calls that are left, which are not to be begun here."""
-        return [number for (number,) in self._NUMBER.iter_unpack(self._read(self._ALL_BYTES))]
+        return unpack_numbers(self._read(self._ALL_BYTES))
 
     def _read(self, most: int) -> bytes:
         try:

@@ -15,11 +15,11 @@ from functools import cache
 from glob import glob
 from typing import TYPE_CHECKING, Any
 
+from fanfold.execution.worker.sandbox import OF_GDAL
+
 if TYPE_CHECKING:
     from fanfold.codec.paths import NamedPath
 
-#: Packages that bring a GDAL, each its own.
-_OF_GDAL = ("rasterio", "pyogrio", "fiona", "osgeo")
 _MAPPED = re.compile(r"(/\S*libgdal[^/\s]*)$")
 #: So many paths are known by what they led to.
 _MOST_KNOWN = 10_000
@@ -27,7 +27,7 @@ _MOST_KNOWN = 10_000
 
 def forget() -> None:
     """Have the next reader ask again."""
-    loaded = tuple(name for name in _OF_GDAL if name in sys.modules)
+    loaded = tuple(name for name in OF_GDAL if name in sys.modules)
     for clear in _clear_functions(loaded) if loaded else ():
         clear()
     spec = sys.modules.get("fsspec.spec")

@@ -51,8 +51,10 @@ _INSTANT_S, _INSTANT_CALLS = 0.001, 64
 _LOOKED_AT_S = 0.2
 
 
-#: What keeps something of files that it has read far away (`far_files`).
-_REMEMBERING = ("rasterio", "pyogrio", "fiona", "osgeo", "fsspec")
+#: Packages that bring a GDAL, each its own; and what else keeps something of files that it has read far away
+#: (`far_files`).
+OF_GDAL = ("rasterio", "pyogrio", "fiona", "osgeo")
+_REMEMBERING = (*OF_GDAL, "fsspec")
 
 
 class CpuTime:
