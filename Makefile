@@ -110,7 +110,7 @@ format: $(VENV)/.dev  ## rewrite the code in the house's style
 
 FUZZ_EXAMPLES ?= 20000
 fuzz: $(VENV)/.dev  ## look for bytes that a decoder does not take well; what is found is kept in tests/codec/corpus
-	@FANFOLD_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/codec/test_fuzz.py tests/codec/test_trust.py -k "any"
+	@FANFOLD_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q --timeout 0 tests/codec/test_fuzz.py tests/codec/test_trust.py -k "any"
 
 constraints: $(VENV)/.dev  ## pin what pyproject.toml asks for, for Python 3.10 to 3.14
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate --no-header \

@@ -51,6 +51,8 @@ def pytest_collection_modifyitems(items):
         marks = {_MARKS_OF_FIXTURES[name] for name in item.fixturenames if name in _MARKS_OF_FIXTURES}
         for mark in marks | {_MARKS_OF_FOLDERS.get(folder)} - {None}:
             item.add_marker(mark)
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.fixture(autouse=True)
