@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, Request, ViewportSize, sync_playwright
 
@@ -20,6 +22,12 @@ _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --process-per-site"
 ).split()
+
+#: How long one test may have the browser, all that it does at its end included: Playwright waits for ever for an answer
+#: of a page that gives none. It is less than what pytest gives a test, which does not watch over what comes after that.
+_TEST_S = 240.0
+#: How long a browser may take to end, and what drives it to say that it has.
+_END_S, _DRIVER_S = 60.0, 15.0
 
 #: How long a draft that a page has sent may take, beyond which it is one of a page that has gone since.
 _DRAFTS_S = 2.0
@@ -37,13 +45,54 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=program, args=_FLAGS)
 
 
+@contextmanager
+def ended_after(patience_s: float, processes: Iterable[Any]) -> Iterator[list[int]]:
+    """Kill these processes where what is done here takes longer than that; gives the ids of those that were."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        for process in processes:
+            killed.append(process.pid)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    timer = threading.Timer(patience_s, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield killed
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def answering_within(patience_s: float) -> Iterator[None]:
+    """Have each call of Playwright end within that time: it fails where its browser has ended, or what drives that."""
+    with ended_after(patience_s, _browsers()), ended_after(patience_s + _DRIVER_S, _drivers()):
+        yield
+
+
+def _drivers() -> Iterator[psutil.Process]:
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "run-driver" in process.cmdline():
+                yield process
+
+
+def _browsers() -> Iterator[psutil.Process]:
+    for driver in _drivers():
+        with suppress(psutil.NoSuchProcess):
+            yield from driver.children(recursive=True)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """For one file of tests: while Playwright is up, nothing else of this process may run an event loop."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
-        browser.close()
+        with answering_within(_END_S):
+            browser.close()
 
 
 class SharedBrowser:
@@ -54,26 +103,44 @@ class SharedBrowser:
     told of it for the time of a test that looks at a page, and only then.
     """
 
-    def __init__(self, browser: Browser) -> None:
-        self._browser, self._loop = browser, asyncio._get_running_loop()
+    def __init__(self, playwright: Playwright) -> None:
+        self._playwright = playwright
+        self._browser, self._loop = launch(playwright), asyncio._get_running_loop()
         self._idle: list[Page] = []
         #: The drafts that pages are just sending to their server.
         self._drafts: set[Request] = set()
         self._in_use: list[tuple[str, Page, dict[str, Any]]] = []
 
     @contextmanager
-    def in_use(self) -> Iterator[Browser]:
+    def in_use(self, test_s: float = _TEST_S) -> Iterator[Browser]:
         """The browser, for one test; its pages are as good as new for the next one."""
         asyncio._set_running_loop(self._loop)
         try:
-            yield self._browser
+            with answering_within(test_s):
+                self._replace_ended()
+                yield self._browser
+                self._take_back()
         finally:
-            for root, page, listeners in self._in_use:
-                self._keep_no_more(page)
-                _forget(page, root, listeners)
-                self._idle.append(page)
             self._in_use.clear()
             asyncio._set_running_loop(None)
+
+    def close(self) -> None:
+        """End the browser."""
+        self._browser.close()
+
+    def _replace_ended(self) -> None:
+        """Where the test before has had its browser ended, this one has another."""
+        if not self._browser.is_connected():
+            self._browser = launch(self._playwright)
+            self._idle.clear()
+            self._drafts.clear()
+
+    def _take_back(self) -> None:
+        """Make pages as good as new; one that cannot be is of no use to another test."""
+        for root, page, listeners in self._in_use:
+            self._keep_no_more(page)
+            _forget(page, root, listeners)
+            self._idle.append(page)
 
     def page(self, root: str, *, size: Any, scheme: Any, listeners: dict[str, Any]) -> Page:
         """A page that nobody is on, alone in its window, and that knows nothing of `root`."""
@@ -133,12 +200,12 @@ def _forget(page: Page, root: str, listeners: dict[str, Any]) -> None:
 def shared() -> Iterator[SharedBrowser]:
     """A browser that tests share, until the last of them has ended."""
     with sync_playwright() as playwright:
-        browser = launch(playwright)
-        one = SharedBrowser(browser)
+        one = SharedBrowser(playwright)
         asyncio._set_running_loop(None)
         yield one
         asyncio._set_running_loop(one._loop)
-        browser.close()
+        with answering_within(_END_S):
+            one.close()
 
 
 #: Resolves once nothing moves: no animation or transition that ends by itself, no Vue transition, a socket that is
@@ -150,6 +217,8 @@ _REST = """([quiet, patience]) => new Promise((resolve) => {
   observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
   const moves = () => document.getAnimations().some(
     (one) => one.playState === "running" && one.effect.getComputedTiming().endTime !== Infinity);
+  // Not by frames alone: a page that is not drawn has none.
+  setTimeout(() => { observer.disconnect(); resolve(false); }, patience + 1000);
   const look = () => {
     const now = performance.now();
     const waits = moves() || document.querySelector("[class*=-enter-active], [class*=-leave-active]")

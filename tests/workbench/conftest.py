@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -17,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fanfold.core.models import JobHeader
-from tests.workbench.browser import WIDE, SharedBrowser, at_rest, shared
+from tests.workbench.browser import WIDE, SharedBrowser, at_rest, ended_after, shared
 from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -33,6 +34,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 _PROGRAM = ("-m", "fanfold.cli", "workbench")
+#: How long the Workbench may take to say where it is, and to end.
+_START_S, _END_S = 120.0, 60.0
 
 
 class Workbench:
@@ -55,15 +58,21 @@ class Workbench:
         given = [str(folder), str(port or 0)]
         if program is _PROGRAM:
             given = [str(folder), "--no-open", "--port", given[1]]
+        # A file, for nobody reads it meanwhile: a pipe that is full would hold the server up, and with it all pages.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  `close` closes it
         self.process = subprocess.Popen(
             [sys.executable, *program, *given],
             env=self._environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             text=True,
         )
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
+        with ended_after(_START_S, [self.process]):
+            self.address = self.process.stdout.readline().strip()
+        if not self.address:
+            self.close()
+        assert self.address, f"the Workbench did not start within {_START_S:g} s: {self.said}"
 
     @property
     def root(self) -> str:
@@ -76,10 +85,19 @@ class Workbench:
         given = httpx.get(self.address).cookies
         return [{"name": name, "value": value, "url": self.root, "httpOnly": True} for name, value in given.items()]
 
+    def said_so_far(self) -> str:
+        """What it has written to stderr."""
+        # Not by its own place in the file, which is where it writes as well.
+        return os.pread(self._stderr.fileno(), 1 << 24, 0).decode(errors="replace")
+
     def close(self) -> None:
-        """End it, as Ctrl-C does."""
+        """End it, as Ctrl-C does, and read what it has said on stderr."""
         self.process.terminate()
-        self.said = self.process.communicate(timeout=60)
+        with ended_after(_END_S, [self.process]) as killed, self._stderr:
+            self.process.wait()
+            self.said = self.said_so_far()
+        self.process.stdout.close()  # type: ignore[union-attr]
+        assert not killed, f"the Workbench did not end within {_END_S:g} s: {self.said}"
 
 
 @pytest.fixture(scope="package")

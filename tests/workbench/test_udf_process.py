@@ -42,7 +42,7 @@ def ordered(folder: Path, text: str, *, name="flights.py", import_s=60.0, **orde
 
 def test_a_job_is_submitted_and_outlives_the_process_that_submitted_it(tmp_path):
     answer = ordered(tmp_path, DOUBLE)
-    assert fanfold.get_job(answer.job).wait().results() == [42]
+    assert fanfold.get_job(answer.job).wait(timeout=120).results() == [42]
 
 
 def test_a_text_that_the_page_does_not_show_is_not_run(tmp_path):
@@ -63,7 +63,7 @@ def test_a_machine_that_was_not_allowed_is_not_started(tmp_path):
     assert ordered(tmp_path, computed, allowed="large").machine == "small"
     answer = ordered(tmp_path, computed, allowed="small")
     assert fanfold.get_job(answer.job).header.instance_type == "small"
-    fanfold.get_job(answer.job).wait()
+    fanfold.get_job(answer.job).wait(timeout=120)
 
 
 def test_an_import_that_does_not_end_is_ended_and_said_to_be(tmp_path):
@@ -84,7 +84,7 @@ def test_it_is_stopped_on_demand_with_all_that_it_started(tmp_path):
         process = UdfProcess(tmp_path)
         order = Order("flights.py", "double", "submit", {"inputs": []}, "local", digest=digest(text))
         answer = asyncio.create_task(process.carry_out(order))
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        while not answer.done() and not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
             await asyncio.sleep(0.02)
         process.stop()
         return await answer, process.busy

@@ -75,7 +75,8 @@ def slow():
     assert reader.begun.wait(60)
     yield reader
     reader.go_on.set()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_who_looks_meanwhile_does_not_wait(slow):

@@ -37,6 +37,7 @@ class AskedProcess:
         self._program, self._idle_s, self._gone = program_of(module), idle_s, gone
         self._lock = threading.Lock()
         self._child: _Child | None = None
+        self._is_over = False
         atexit.register(self.close)
 
     def ask(self, what: str, *arguments: Any) -> Any:
@@ -66,6 +67,12 @@ class AskedProcess:
         with self._lock:
             self._end()
 
+    def close_for_good(self) -> None:
+        """End the child, and start none any more: who asks is told that it has ended."""
+        with self._lock:
+            self._is_over = True
+            self._end()
+
     def _end(self) -> None:
         if self._child is not None:
             self._child.close()
@@ -73,6 +80,8 @@ class AskedProcess:
 
     def _running(self) -> _Child:
         with self._lock:
+            if self._is_over:
+                raise FanfoldError("The page is ending.", next_step="start it again: `fanfold workbench`.")
             if self._child is None or self._child.has_ended:
                 self._child = _Child(self._program, self._gone)
             return self._child

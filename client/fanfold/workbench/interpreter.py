@@ -22,7 +22,7 @@ _SWITCH_S = 0.001
 _M_ARENA_MAX = -8
 #: Threads that read stores and compute for the pages, and how long they may take to start.
 _THREADS = 8
-_START_S = 30.0
+_START_S = 5.0
 #: Young objects are looked through at these counts, all objects by `give_memory_back` alone. Some 12,000 at a time take
 #: 2 ms; with Python's own habit of fewer and larger looks, all viewers waited up to 40 ms for one.
 _YOUNG, _MIDDLE, _NEVER = 2_000, 5, 1_000_000_000
@@ -93,7 +93,8 @@ async def warm_up() -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(threads := ThreadPoolExecutor(_THREADS, "fanfold"))
     together = Barrier(_THREADS)
-    await asyncio.gather(*(loop.run_in_executor(threads, together.wait, _START_S) for _ in range(_THREADS)))
+    with suppress(RuntimeError):  # those that do not come now start when they are needed: no page waits for them
+        await asyncio.gather(*(loop.run_in_executor(threads, together.wait, _START_S) for _ in range(_THREADS)))
     templates.get_template("index.html")
     gc.collect()
     gc.freeze()

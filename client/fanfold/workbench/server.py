@@ -30,6 +30,7 @@ from fanfold.workbench.editor.drafts import Drafts, add_draft_routes
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.editor.offered import OfferedReader
+from fanfold.workbench.ending import end_soon
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.interpreter import give_memory_back, many_objects_came, prepare_interpreter, warm_up
 from fanfold.workbench.job.chart_panel import add_chart_routes
@@ -79,6 +80,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     app.add_middleware(Auth, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, table, show=show))
     processes = followed_jobs.results, table.process, offered.process
+    end_soon(processes)
     app.on_startup(lambda: _keep(_give_memory_back(followed_jobs, processes)))
     ui.run(
         host=_HOST,
