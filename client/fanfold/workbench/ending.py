@@ -27,7 +27,7 @@ def end_soon(processes: Iterable[AskedProcess]) -> None:
     handle = Server.handle_exit
     some = list(processes)
 
-    def handle_exit(self: Server, number: int, frame: Any) -> None:
+    def handle_exit(self: Any, number: int, frame: Any) -> None:
         if not self.should_exit:
             # Not here: what was interrupted may hold the locks that it takes to end them.
             threading.Thread(target=_end, args=(some, number), name="fanfold-ending", daemon=True).start()
