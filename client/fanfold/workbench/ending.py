@@ -33,7 +33,7 @@ def end_soon(processes: Iterable[AskedProcess]) -> None:
             threading.Thread(target=_end, args=(some, number), name="fanfold-ending", daemon=True).start()
         handle(self, number, frame)
 
-    Server.handle_exit = handle_exit  # type: ignore[method-assign]
+    Server.handle_exit = handle_exit  # type: ignore[assignment,method-assign]
 
 
 def _end(processes: list[AskedProcess], number: int) -> None:
