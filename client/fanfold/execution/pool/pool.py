@@ -444,7 +444,7 @@ class Pool:
         scheduler, watched = workers.scheduler, None
         self._stillborn = 0
         scheduler.give_back_all(worker.passed_by(results.first))
-        if worker.is_known and worker.running == results.stop - 1:
+        if results.numbers and worker.is_known and worker.running == results.stop - 1:
             results, watched = results.without_last()
         elif results.first not in worker.held:  # they have begun and ended in the same breath
             scheduler.in_flight.note_begun(results.stop - 1)

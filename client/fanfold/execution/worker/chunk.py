@@ -21,7 +21,6 @@ from fanfold.execution.channel import (
     SoFar,
     pack_finished,
     pack_numbers,
-    unpack_numbers,
 )
 from fanfold.execution.worker.perform import JobContext, is_small, whole
 from fanfold.execution.worker.sandbox import Sandbox
@@ -54,9 +53,9 @@ class Claims:
             self.give_up()
         return False
 
-    def give_up(self) -> list[int]:
-        """The calls that are left, which are not to be begun here."""
-        return unpack_numbers(self._read(self._ALL_BYTES))
+    def give_up(self) -> None:
+        """Begin none of those that are left."""
+        self._read(self._ALL_BYTES)
 
     def _read(self, most: int) -> bytes:
         try:
@@ -106,12 +105,13 @@ class Chunks:
     def perform(self, calls: list[Called], given: Any, job: JobContext) -> tuple[bytes, list[Called]]:
         """The answer to these calls, up to one whose end is more than a small result, and the calls after that one."""
         sandbox, so_far, claim = self._sandbox, self._so_far, self.claims.claim
-        last, left, returned = None, [], []
+        last, left, given_back = None, [], calls[:0]
         so_far.begin(calls[0].number, sandbox.mib)
         since = sandbox.begin_quiet_calls(job, calls[0])
         for place, called in enumerate(calls):
             if place and not claim(called.number):
-                break  # nor any other: the pool has them
+                given_back = calls[place:]  # the pool has them already, or a UDF has read their numbers
+                break
             began = time.perf_counter()
             result = sandbox.hold_quiet_call(job, given[place], called.number)
             ended = time.perf_counter()
@@ -120,9 +120,11 @@ class Chunks:
                 break
             so_far.add(time.time(), int((ended - began) * 1e6) / 1e6, *result)
             if ended - since > _LONG_S:
-                returned = self.claims.give_up()
+                self.claims.give_up()
+                given_back = calls[place + 1 :]
                 break
         cpu_share, peak_mib = sandbox.measure_quiet_calls(time.perf_counter() - since)
+        returned = [called.number for called in given_back]
         answer = so_far.answer(cpu_share=cpu_share, peak_mib=int(peak_mib * 10) / 10, returned=returned)
         if last is not None:
             answer += pack_finished(sandbox.finished(*last, cpu_share * last[2], peak_mib))

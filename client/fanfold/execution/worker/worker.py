@@ -176,7 +176,7 @@ class Worker:
             else:
                 answer, calls = self._answered(calls[0]), calls[1:]
             if calls and not self._chunks.claims.claim(calls[0].number):
-                break
+                return answer + channel.pack_returned([called.number for called in calls])
         return answer
 
     def _say_started(self, answer: bytes, calls: list[Called]) -> None:
