@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -48,6 +49,16 @@ def environments(tmp_path):
     return Environments(tmp_path / "environments", kept_bytes=1 << 30)
 
 
+def at_once(act, count):
+    """Have so many threads do it at once; none takes longer than a minute."""
+    threads = [threading.Thread(target=act, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+
+
 def said_by(python, program):
     return subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -82,7 +93,7 @@ def test_a_wheel_that_is_not_the_locks_or_leads_elsewhere_leaves_nothing(objects
     for lock in (changed, evil):
         with pytest.raises(ResultDamaged, match=r"blobs/"):
             environments.interpreter(lock, objects.get_range)
-    assert {path.suffix for path in (tmp_path / "environments").iterdir()} == {".lock"}
+    assert {path.suffix for path in (tmp_path / "environments").iterdir()} == {".lock", ".making"}
     assert not list(tmp_path.rglob("escaped.py"))
 
 
@@ -94,7 +105,7 @@ def test_what_breaks_off_in_the_middle_leaves_nothing_and_the_next_try_is_whole(
 
     with pytest.raises(ResultDamaged):
         environments.interpreter(lock, breaks_off)
-    assert {path.suffix for path in (tmp_path / "environments").iterdir()} == {".lock"}
+    assert {path.suffix for path in (tmp_path / "environments").iterdir()} == {".lock", ".making"}
     assert said_by(environments.interpreter(lock, objects.get_range), "import ffbroken; print(1)") == "1"
 
 
@@ -105,14 +116,30 @@ def test_all_who_want_the_same_environment_at_once_get_it_whole(objects, tmp_pat
     def make():
         found.append(Environments(folder, kept_bytes=1 << 30).interpreter(lock, objects.get_range))
 
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(make, 8)
     assert found == found[:1] * 8
     assert objects.fetched == 1
     assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
+
+
+def test_who_wants_an_environment_that_another_makes_does_not_wait_for_that_one_to_end(objects, tmp_path, monkeypatch):
+    lock, folder, found = objects.lock("ffwait"), tmp_path / "environments", []
+    both, locked, met = threading.Barrier(2, timeout=30), fcntl.flock, set()
+
+    def flock(fd, how):
+        locked(fd, how)
+        if how == fcntl.LOCK_SH and threading.get_ident() not in met:  # both have it: it is not there for either
+            met.add(threading.get_ident())
+            both.wait()
+
+    def make():
+        holder = Environments(folder, kept_bytes=1 << 30)
+        found.append((holder, holder.interpreter(lock, objects.get_range)))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    at_once(make, 2)
+    assert found[0][1] == found[1][1]
+    assert objects.fetched == 1
 
 
 def test_what_was_used_longest_ago_makes_room_unless_somebody_uses_it(objects, tmp_path):

@@ -16,15 +16,15 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.processes import Locked
 from fanfold.environments.lock import Lock, Wheel
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
 
@@ -57,7 +57,7 @@ def this_parent() -> Parent:
     return Parent(program, version, tuple(sites), sys.prefix != sys.base_prefix)
 
 
-class Environments:
+class Environments(Locked):
     """Environments below a folder, each made once; those used longest ago make room.
 
     `kept_bytes` is what they may take together. Several processes may share the folder: what one of them uses, by a
@@ -66,12 +66,12 @@ class Environments:
 
     def __init__(self, folder: Path, *, kept_bytes: int, hold_all: bool = True) -> None:
         """`hold_all`: an environment is kept until this process ends; else until the next one is asked for."""
+        super().__init__()
         self._folder, self._kept_bytes, self._hold_all = folder, kept_bytes, hold_all
         self._held: dict[str, int] = {}
         self._parent: Parent | None = None
         #: Seconds that the last one took to be made which was asked for; 0 where it was there.
         self.making_s = 0.0
-        self._one = threading.Lock()
 
     def interpreter(self, lock: Lock, get_range: GetRange, *, owner: str = "") -> str:
         """The program to start workers with; the environment is made where it is not there. `owner` shares with none.
@@ -81,7 +81,7 @@ class Environments:
         self._parent = self._parent or this_parent()
         said = repr((lock.id, self._parent, owner))
         name = hashlib.sha256(said.encode()).hexdigest()[:32]
-        with self._one:
+        with self.lock:
             began, self.making_s = time.monotonic(), 0.0
             was_there = (self._folder / name).exists()
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -98,21 +98,35 @@ class Environments:
     # Who uses what
 
     def _hold(self, name: str, make: Callable[[], None]) -> None:
-        """Have an environment, and keep others from removing it."""
+        """Have an environment, and keep others from removing it: as long as this process lives, by a shared lock.
+
+        It is made under a lock of its own. Who would make it under this one would wait for all that have it to end.
+        """
         fd = self._held.get(name, -1)
         if fd < 0:
             fd = self._held[name] = os.open(self._folder / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH)
-            while not (self._folder / name).exists():
-                fcntl.flock(fd, fcntl.LOCK_EX)
-                if not (self._folder / name).exists():  # another may have made it meanwhile
-                    make()
-                fcntl.flock(fd, fcntl.LOCK_SH)
+            if not (self._folder / name).exists():
+                with self._making(name):
+                    if not (self._folder / name).exists():  # another may have made it meanwhile
+                        make()
         except BaseException:
             os.close(self._held.pop(name))
             raise
         os.utime(fd)
+
+    @contextmanager
+    def _making(self, name: str) -> Iterator[None]:
+        """One at a time, of all processes, makes that environment."""
+        file = self._folder / f"{name}.making"
+        fd = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # said: a child that was forked meanwhile has the file open too
+            os.close(fd)
 
     def _let_go(self, but: str) -> None:
         for name in [name for name in self._held if name != but]:
