@@ -357,7 +357,7 @@ def test_a_pool_whose_workers_cannot_start_is_an_error_for_its_caller(tmp_path, 
     assert fanfold.submit(ten_times, range(5), collect=False).results() == [0, 10, 20, 30, 40]
 
 
-def test_a_bug_in_the_pools_thread_is_a_lost_job_not_a_hang(monkeypatch):
+def test_an_error_that_ends_the_pools_thread_is_told_to_who_waits(monkeypatch):
     from fanfold.execution.pool.pool import Pool
 
     def broken(self):
@@ -365,8 +365,12 @@ def test_a_bug_in_the_pools_thread_is_a_lost_job_not_a_hang(monkeypatch):
 
     monkeypatch.setattr(Pool, "step", broken)
     monkeypatch.setattr(threading, "excepthook", lambda told: None)
-    with pytest.raises(fanfold.RunLost):
+    with pytest.raises(fanfold.FanfoldError, match="KeyError: 'a bug'") as told:
         fanfold.submit(ten_times, range(5))
+    assert isinstance(told.value.__cause__, KeyError)
+    [job] = fanfold.get_jobs()
+    with pytest.raises(fanfold.RunLost):  # and whoever comes later sees what became of it
+        job.wait(timeout=30).results()
 
 
 def test_each_run_starts_and_ends_once_in_the_log():

@@ -17,6 +17,7 @@ from fanfold.api.around import Around, Edited, unnamed_subclasses
 from fanfold.api.pickling import Modules, Notes
 from fanfold.contract.layout import ENV_RUN
 from fanfold.contract.records import NamedTuple
+from fanfold.core.processes import Locked
 from fanfold.execution import parcel
 from fanfold.execution.parcel import Parcel
 from fanfold.execution.worker.batch import call_batch
@@ -66,7 +67,7 @@ def refuse_calls_from_run() -> None:
         refuse_inside_run("Executor.submit")
 
 
-class Calls:
+class Calls(Locked):
     """Makes an executor's calls on this machine."""
 
     def __init__(
@@ -79,6 +80,7 @@ class Calls:
         memory_mib: int | None = None,
         calls_per_worker: int | None = None,
     ) -> None:
+        super().__init__()
         self._size = size
         self._preparation = None if initializer is None else (initializer, initargs)
         self._limits = timeout_s, memory_mib, calls_per_worker
@@ -86,14 +88,18 @@ class Calls:
         self.threads: int | None = None
         #: Whether workers in which the initializer was called may be another executor's, which asks for the same call.
         self.keeps_prepared = False
-        self._pool: CallPool | None = None
         #: Futures of calls that could not be sent.
         self.unsent: WeakSet[Future[Any]] = WeakSet()
         self._modules = Modules()
         self._around = Around(self._modules)
-        self._over = threading.Condition()
-        self._going_on = 0
         self._released = False
+
+    def begin_anew(self) -> None:
+        """Have what no thread holds, or waits for: in a forked child nothing of what its parent has called for."""
+        super().begin_anew()
+        self._over = threading.Condition(self.lock)
+        self._pool: CallPool | None = None
+        self._going_on: set[Future[Any]] = set()
 
     def submit(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Call `fn` in a worker. Raises `BrokenProcessPool` once the pool is broken."""
@@ -108,7 +114,7 @@ class Calls:
             return future
         pool = self._ready_pool()
         with self._over:
-            self._going_on += 1
+            self._going_on.add(future)
         future.add_done_callback(self._note_end)
         try:
             pool.submit(packed, future, around)
@@ -144,11 +150,16 @@ class Calls:
 
     def cancel(self) -> None:
         """Cancel every call that has not begun."""
-        if self._pool is not None:
-            self._pool.cancel_waiting()
+        if (pool := self._pool) is not None:
+            pool.cancel_waiting()
 
     def wait(self) -> None:
-        """Return when every call is over."""
+        """Return when every call is over. Raises `RuntimeError` in the thread that is to hear of their ends."""
+        pool = self._pool
+        if self._going_on and pool is not None and pool.is_served_here:
+            raise RuntimeError(
+                "cannot wait for an executor's calls in a callback of one of them; shutdown(wait=False) takes no more"
+            )
         with self._over:
             while self._going_on:
                 self._over.wait(_STEP_S)
@@ -160,9 +171,9 @@ class Calls:
             if not self._going_on:
                 self._give_back()
 
-    def _note_end(self, _: Future[Any]) -> None:
+    def _note_end(self, future: Future[Any]) -> None:
         with self._over:
-            self._going_on -= 1
+            self._going_on.discard(future)
             if not self._going_on:
                 self._over.notify_all()
                 if self._released:
@@ -175,8 +186,8 @@ class Calls:
 
     def kill(self) -> None:
         """End the workers with what they do."""
-        if self._pool is not None:
-            self._pool.close()
+        if (pool := self._pool) is not None:
+            pool.close()
 
     def _ready_pool(self) -> CallPool:
         pool = self._pool

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.api.calls import Calls, job_options, refuse_calls_from_run
-from fanfold.core.processes import without_interrupts
+from fanfold.core.processes import Locked, without_interrupts
 from fanfold.engines.base import engine_for
 from fanfold.errors import InputError
 from fanfold.execution.parcel import call_each
@@ -62,7 +62,8 @@ class Executor(_Executor):
         _check_size("max_tasks_per_child", max_tasks_per_child)
         asked = job_options(options, cache=cache)
         engine = engine_for(asked.engine)
-        self._lock = threading.Lock()
+        #: What a call's future calls at its end may make another call, while this thread makes one.
+        self._shared = Locked()
         self._closed = False
         self._jobs: JobCalls | None = None
         self._jobs_beside: JobCalls | None = None
@@ -93,7 +94,7 @@ class Executor(_Executor):
 
         Raises `RuntimeError` after `shutdown` and while Python ends, `BrokenProcessPool` once a worker has died.
         """
-        with self._lock:
+        with self._shared.lock:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown: this executor was shut down")
             if not threading.main_thread().is_alive():
@@ -133,18 +134,23 @@ class Executor(_Executor):
         return _results(partial(self.submit, fn), inputs, buffersize, deadline)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. Waits for those that were made; `cancel_futures` leaves out what has not begun."""
-        with self._lock:
+        """Take no more calls. Waits for those that were made; `cancel_futures` leaves out what has not begun.
+
+        Raises `RuntimeError` where it would wait for itself: in what a call's future calls at its end.
+        """
+        with self._shared.lock:
             self._closed = True
-        for calls in (self._calls, self._jobs, self._jobs_beside):
-            if calls is None:
-                continue
-            if cancel_futures:
-                calls.cancel()
-            if wait:
-                self._wait_for(calls)
-        if self._calls is not None:
-            self._calls.release()
+        try:
+            for calls in (self._calls, self._jobs, self._jobs_beside):
+                if calls is None:
+                    continue
+                if cancel_futures:
+                    calls.cancel()
+                if wait:
+                    self._wait_for(calls)
+        finally:
+            if self._calls is not None:
+                self._calls.release()
 
     def _wait_for(self, calls: Calls | JobCalls) -> None:
         with WithoutOwnFrames():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from types import ModuleType
@@ -15,9 +15,10 @@ from fanfold.api.decorator import named_arguments
 from fanfold.api.submit import get_job, submit, with_environment
 from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
+from fanfold.core.futures import begin
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.core.options import unwrapped
-from fanfold.core.processes import ends_by_interrupt
+from fanfold.core.processes import Locked, ends_by_interrupt
 from fanfold.errors import FanfoldError, InputError, RunFailed, StoreUnavailable
 from fanfold.execution.worker.sandbox import thread_variables
 from fanfold.job import Job
@@ -36,7 +37,7 @@ class _FutureCall(NamedTuple):
     arguments: dict[str, Any]
 
 
-class JobCalls:
+class JobCalls(Locked):
     """Makes an executor's calls as jobs: as source, on the engine and the machines that are asked for.
 
     Calls of one function that come within a few milliseconds of each other make one job. A future that is cancelled
@@ -45,10 +46,14 @@ class JobCalls:
 
     def __init__(self, options: dict[str, Any]) -> None:
         """`options` are those of `fanfold.submit`."""
+        super().__init__()
         self._options = options
         #: How many threads BLAS and OpenMP may start in each run; None: its share of the cores.
         self.threads: int | None = None
-        self._lock = threading.Lock()
+
+    def begin_anew(self) -> None:
+        """Have what no thread holds, or waits for: in a forked child nothing of what its parent has called for."""
+        super().begin_anew()
         self._collecting: dict[Any, _Batch] = {}
         self._batches: list[_Batch] = []
 
@@ -57,14 +62,15 @@ class JobCalls:
         refuse_inside_run("Executor.submit")
         function, arguments = _callable_as_source(fn, args, kwargs)
         call = _FutureCall(Future(), arguments)
-        with self._lock:
+        with self.lock:
             batch = self._collecting.get(function)
             if batch is None or not batch.take(call):
                 self._forget_ended()
-                batch = self._collecting[function] = _Batch(function, call, self._options, self.threads)
-                self._batches.append(batch)
                 self._get_ready(function)
-                batch.start()
+                batch = _Batch(function, call, self._options, self.threads)
+                batch.start()  # first: a thread that cannot be started takes no calls
+                self._batches.append(batch)
+                self._collecting[function] = batch
         return call.future
 
     def _forget_ended(self) -> None:
@@ -146,6 +152,7 @@ class _Batch(threading.Thread):
             while len(self._calls) < _MOST_CALLS and self._changed.wait(_LINGER_S):
                 continue
             self._open = False
+        _tell_cancelled(call.future for call in self._calls)
         self._perform([call for call in self._calls if not call.future.cancelled()])
 
     def _perform(self, calls: list[_FutureCall]) -> None:
@@ -164,6 +171,7 @@ class _Batch(threading.Thread):
             self._perform(calls[len(calls) // 2 :])
             return
         if job is None:
+            _tell_cancelled(call.future for call in calls)
             return
         # From here on a result is its caller's alone: nothing of a call is kept once its future has it.
         self._following = {index: call.future for index, call in enumerate(calls)}
@@ -210,25 +218,29 @@ class _Batch(threading.Thread):
 
     def _follow(self, job: Job, futures: dict[int, Future[Any]]) -> None:
         def end_with_executor(state: JobState) -> None:
+            _tell_cancelled(futures.values())
             if self._is_to_end and state.header.cancelled_at is None:
                 job.tracker.patiently(job.tracker.cancel)
 
         for state in job.changes(idle=end_with_executor):
             for index in futures.keys() & set(state.indexes(RunStatus.RUNNING)):
-                _begin(futures[index])
+                begin(futures[index])
             for index in futures.keys() & set(state.indexes(*GOOD, *BAD)):
                 _settle(job, index, futures.pop(index))
+            _tell_cancelled(futures.values())
             if not state.done and all(future.cancelled() for future in futures.values()):
                 job.tracker.patiently(job.cancel)
 
 
-def _begin(future: Future[Any]) -> bool:
-    """Let a future run; False where it has been cancelled."""
-    return future.running() or (not future.cancelled() and future.set_running_or_notify_cancel())
+def _tell_cancelled(futures: Iterable[Future[Any]]) -> None:
+    """Tell those who wait for cancelled futures that these are over."""
+    for future in futures:
+        if future.cancelled():
+            begin(future)
 
 
 def _settle(job: Job, index: int, future: Future[Any]) -> None:
-    if not _begin(future):
+    if not begin(future):
         return
     try:
         future.set_result(job.result(index))
@@ -250,7 +262,7 @@ def _original(error: RunFailed) -> BaseException:
 
 def _fail(futures: list[Future[Any]], error: BaseException) -> None:
     for future in futures:
-        if not future.done() and _begin(future):
+        if begin(future):
             future.set_exception(error)
 
 

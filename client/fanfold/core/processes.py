@@ -112,17 +112,22 @@ def _where_numbers_count() -> str:
     return " ".join(facts)
 
 
-# Descriptors that a forked child of this process must not hold.
-
 # Locks that a forked child finds open: the thread that held one in its parent is not there to let go of it.
 
 
 class Locked:
     """Something that threads share, and use with its `lock`."""
 
+    #: Whether no child is forked while another thread has its lock: the child could not do with the half of it.
+    is_whole_at_a_fork = False
+
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.begin_anew()
         _shared.add(self)
+
+    def begin_anew(self) -> None:
+        """Have what no thread holds, or waits for: at first, and in a forked child."""
+        self.lock = threading.RLock()
 
 
 _shared: weakref.WeakSet[Locked] = weakref.WeakSet()
@@ -130,18 +135,52 @@ _shared: weakref.WeakSet[Locked] = weakref.WeakSet()
 
 def _open_all() -> None:
     for shared in _shared:
-        shared.lock = threading.RLock()
+        shared.begin_anew()
 
 
 os.register_at_fork(after_in_child=_open_all)
+
+# Descriptors that a forked child of this process must not hold.
+
+#: Held while something is made that a forked child must not have a part of.
+_making = threading.RLock()
+#: The locks that the thread holds which forks, and how long it waits for each.
+_held: list[threading.RLock] = []
+_FORK_S = 5.0
+
+
+def _begin_fork() -> None:
+    _making.acquire()
+    _held.extend(one.lock for one in list(_shared) if one.is_whole_at_a_fork and one.lock.acquire(timeout=_FORK_S))
+
+
+def _end_fork() -> None:
+    while _held:
+        _held.pop().release()
+    _making.release()
+
+
+def _begin_in_child() -> None:
+    global _making  # noqa: PLW0603  the forking thread holds it, and in the child there is no other
+    _making = threading.RLock()
+    _held.clear()
+
+
+os.register_at_fork(before=_begin_fork, after_in_parent=_end_fork, after_in_child=_begin_in_child)
+
+
+@contextmanager
+def unforked() -> Iterator[None]:
+    """No child is forked within, by whatever thread: it would have what is not private yet."""
+    with _making:
+        yield
+
 
 _private: set[int] = set()
 
 
 def keep_private(fd: int) -> None:
     """Have every forked child close `fd` at once."""
-    if not _private:
-        os.register_at_fork(after_in_child=_close_private)
     _private.add(fd)
 
 
@@ -154,8 +193,12 @@ def close_private(fd: int) -> None:
 
 def _close_private() -> None:
     for fd in _private:
-        os.close(fd)
+        with suppress(OSError):  # somebody has closed it
+            os.close(fd)
     _private.clear()
+
+
+os.register_at_fork(after_in_child=_close_private)
 
 
 # Its Python.

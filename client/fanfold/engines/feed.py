@@ -29,7 +29,7 @@ from fanfold.core.models import (
     sha256,
 )
 from fanfold.core.options import FailureWatch, goes_on_later, pause_s, should_retry
-from fanfold.core.processes import close_private, keep_private
+from fanfold.core.processes import close_private, keep_private, unforked
 from fanfold.engines.base import Stores, stop_job
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Feed, Report
@@ -59,12 +59,12 @@ class Heartbeat:
         self.pid = os.getpid()
         self.name = f"{self.pid}-{os.urandom(4).hex()}"
         self._path = folder / self.name
-        with disk_errors(folder):
+        with disk_errors(folder), unforked():
             folder.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            keep_private(self._fd)  # a forked child shares the lock, and would hold it after this process is gone
             fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._touched_at = time.monotonic()
-        keep_private(self._fd)  # a forked child shares the lock, and would hold it after this process is gone
 
     def renew(self) -> None:
         """Touch it, for who cannot see the lock. Cheap, and to be called every second or two."""

@@ -146,6 +146,11 @@ class Following:
         """How many runs are waited for."""
         return sum(len(leader.waiting) for leader in self._leaders)
 
+    @property
+    def waiting(self) -> list[RunRef]:
+        """The runs that are waited for."""
+        return [RunRef(index) for leader in self._leaders for index in leader.waiting]
+
     def advance(self) -> list[RunRef]:
         """Take over what the leaders have by now; the runs that they leave, each as the attempt that is due."""
         left: list[RunRef] = []

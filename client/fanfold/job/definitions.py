@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from threading import Lock
 from types import ModuleType
 from typing import Any
 
 from fanfold.codec.classes import Definitions, captured
+from fanfold.core.processes import Locked
 
 
-class JobDefinitions(Definitions):
+class JobDefinitions(Locked, Definitions):
     """The modules of a job's code, loaded once, when the first class is asked for.
 
     A class that no name leads to is the one that this process has captured itself, as it submitted the code.
     """
 
     def __init__(self, code_hash: str, read_bundle: Callable[[], bytes], get_blob: Callable[[str], bytes]) -> None:
+        super().__init__()
         self._code_hash = code_hash
         self._read_bundle = read_bundle
         self._get_blob = get_blob
         self._modules: dict[str, ModuleType] | None = None
-        self._lock = Lock()
 
     def find(self, module: str, qualname: str) -> Any:
         """What the job's code has at that name; None where it has nothing, or does not load here."""
         if (own := captured(self._code_hash, module, qualname)) is not None:
             return own
-        with self._lock:
+        with self.lock:
             if self._modules is None:
                 self._modules = self._load()
         found: Any = self._modules.get(module)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, JobHeader, RunStatus
+from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import FanfoldError, MissingPackage
 from fanfold.job.failures import failure_of
@@ -98,7 +99,7 @@ _PACE_S, _TIMES_AS_LONG = 1.0, 20.0
 #: Seconds between two looks at a store that does not answer.
 _SILENT_PACE_S = 4.0
 
-_lock = threading.Lock()
+_showing = Locked()
 followers: dict[str, _NotebookFollower] = {}
 
 
@@ -109,7 +110,7 @@ def show_live(header: JobHeader, engine: Engine) -> bool:
     state = Tracker(header, engine).refresh()
     if state.done:
         return False
-    with _lock:
+    with _showing.lock:
         follower = followers.get(header.id)
         if follower is None:
             follower = followers[header.id] = _NotebookFollower(header, engine)
@@ -155,7 +156,7 @@ class _NotebookFollower(threading.Thread):
     def _draw(self, state: JobState) -> bool:
         """Draw every output anew; True where that was the last time."""
         # Nobody may add an output between the last drawing and the end.
-        with _lock:
+        with _showing.lock:
             picture = self._picture(state)
             for output in self._outputs:
                 output.update(picture)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.futures import begin
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.core.processes import Locked, ends_by_interrupt, without_interrupts
 from fanfold.engines.feed import Heartbeat
@@ -98,7 +99,7 @@ class OpenFeed:
                 future, text = self._waiting.popleft()
             except IndexError:  # another thread has just cancelled them all
                 return None
-            if not future.set_running_or_notify_cancel():
+            if not begin(future):
                 parcel.discard(text)
                 continue
             self._number += 1
@@ -151,6 +152,8 @@ class CallPool:
         self.wanted = wanted
         #: Why it can take no more calls.
         self.broken: CallEnding | None = None
+        #: Why calls that come too late have no answer, once it has ended, however that was.
+        self._ended_for: CallEnding | None = None
         heartbeats = wanted.home / "running"
         self._heartbeat = Heartbeat(heartbeats)
         scratch = wanted.home / "scratch"
@@ -178,7 +181,11 @@ class CallPool:
         self._pool.get_ready()
         self._pool.add(self._feed)
         self._thread = threading.Thread(target=self._run, name="fanfold-calls", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # there are as many as there may be
+            self._end()
+            raise
         atexit.register(self._at_exit)
 
     @property
@@ -197,8 +204,13 @@ class CallPool:
         path = f"{self._folder}/call-{self._numbers}"
         self._feed.add(future, parcel.address(self._session(around), packed, path, _INLINE_BYTES))
         self._pool.wake()
-        if self.broken is not None:  # it broke just now, and nobody would see to this call
-            self._fail(self._feed.drop_all(), self.broken)
+        if self._ended_for is not None:  # it ended just now, and nobody would see to this call
+            self._fail(self._feed.drop_all(), self._ended_for)
+
+    @property
+    def is_served_here(self) -> bool:
+        """Whether this is the thread in which futures are told what came of their calls."""
+        return threading.current_thread() is self._thread
 
     def raise_broken(self) -> NoReturn:
         """Raise `BrokenProcessPool`, as for each call that was lost."""
@@ -207,8 +219,8 @@ class CallPool:
     def cancel_waiting(self) -> None:
         """Cancel what no worker has begun."""
         for future in self._feed.drop_waiting():
-            if future.cancel():
-                future.set_running_or_notify_cancel()
+            future.cancel()
+            begin(future)
         self._pool.wake()
 
     def wait(self) -> None:
@@ -250,8 +262,8 @@ class CallPool:
                 if self._feed.idle:
                     with self._idle:
                         self._idle.notify_all()
-        except (FanfoldError, OSError) as error:
-            self.broken = CallEnding(f"the worker processes could not go on: {error}")
+        except BaseException as error:  # noqa: BLE001  whatever it is, those who wait are to hear of it
+            self.broken = _ending_of_pool(error)
         finally:
             self._end()
 
@@ -263,11 +275,14 @@ class CallPool:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._heartbeat.take_down()
         finally:
-            self._fail(self._feed.drop_all(), self.broken or CallEnding("its worker processes were ended"))
+            self._ended_for = self.broken or CallEnding("its worker processes were ended")
+            self._fail(self._feed.drop_all(), self._ended_for)
             with self._idle:
                 self._idle.notify_all()
 
     def _settle(self, future: Future[Any], event: Event, result_file: Path | None) -> None:
+        if future.done():  # whoever has it has said himself what came of it
+            return
         output = event.output
         if output is None:
             self.broken = _ending(event)
@@ -294,9 +309,15 @@ class CallPool:
 
     @staticmethod
     def _fail(futures: list[Future[Any]], ending: CallEnding) -> None:
+        raised: list[BaseException] = []
         for future in futures:
-            if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
-                future.set_exception(_broken(ending))
+            try:
+                if begin(future):
+                    future.set_exception(_broken(ending))
+            except BaseException as error:  # noqa: BLE001  a callback of the user's: the others are to be told as well
+                raised.append(error)
+        if raised:
+            raise raised[0]
 
     def _at_exit(self) -> None:
         """Nothing is dropped silently: the process ends when its calls have been made, or at once by a Ctrl-C."""
@@ -307,6 +328,15 @@ class CallPool:
                 self.wait()
         with without_interrupts():
             self.close()
+
+
+def _ending_of_pool(error: BaseException) -> CallEnding:
+    if isinstance(error, (FanfoldError, OSError)):
+        return CallEnding(f"the worker processes could not go on: {error}")
+    import traceback
+
+    said = f"{type(error).__name__}: {error}"
+    return CallEnding(f"the worker processes could not go on: {said}", "".join(traceback.format_exception(error)))
 
 
 def _ending(event: Event) -> CallEnding:

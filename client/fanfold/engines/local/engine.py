@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +64,8 @@ _ENDING_S = 5.0
 class PoolDriver:
     """Serves feeds in a background thread until the process ends, which waits for what is still running."""
 
-    def __init__(self, size: int, stores: LocalStores, heartbeats: Path) -> None:
+    def __init__(self, size: int, stores: LocalStores, heartbeats: Path, failures: dict[str, FanfoldError]) -> None:
+        """`failures`: what makes going on with a job impossible goes there, by job id."""
         self.heartbeat = Heartbeat(heartbeats)
         self._stores = stores
         remove_abandoned(stores.scratch, heartbeats)
@@ -78,14 +79,19 @@ class PoolDriver:
         self._lock = threading.Lock()
         self._looked_at = 0.0
         self._stopping = False
-        #: What made going on with a job impossible, by job id.
-        self.failures: dict[str, FanfoldError] = {}
+        self._failures = failures
+        #: What has ended its thread: a job that comes at that moment is told as well.
+        self._ended_by: FanfoldError | None = None
         self._broken: list[JobFeed] = []
         #: Threads that begin more of a job later, by its id.
         self.steering: dict[str, threading.Thread] = {}
         self._pool.get_ready()
         self._thread = threading.Thread(target=self._run, name="fanfold-pool", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # there are as many as there may be
+            self._end()
+            raise
         atexit.register(self._at_exit)
 
     @property
@@ -98,6 +104,8 @@ class PoolDriver:
         keeper = keep_counts(self._stores, feed.header)
         with self._lock:
             self._new.append(feed)
+            if self._ended_by is not None:
+                self._failures[feed.header.id] = self._ended_by
             if keeper is not None:
                 self._keepers[feed] = keeper
         self._pool.wake()
@@ -131,16 +139,22 @@ class PoolDriver:
                 self._turn()
         except (FanfoldError, OSError) as error:
             self._give_up(error)
+        except BaseException as error:
+            self._give_up(error)
+            raise  # for Python to write its traceback
         finally:
-            # Whatever happened: workers end, and nobody waits for them any more.
-            self._stopping = True
-            for keeper in [*self._keepers.values()]:
-                keeper.end()
-            try:
-                self._pool.close()
-                remove_tree(self._folder)
-            finally:
-                self.heartbeat.take_down()
+            self._end()
+
+    def _end(self) -> None:
+        """Whatever happened: workers end, and nobody waits for them any more."""
+        self._stopping = True
+        for keeper in [*self._keepers.values()]:
+            keeper.end()
+        try:
+            self._pool.close()
+            remove_tree(self._folder)
+        finally:
+            self.heartbeat.take_down()
 
     def _turn(self) -> None:
         with self._lock:
@@ -175,7 +189,7 @@ class PoolDriver:
         for feed in self._serving:
             if feed.broken and feed not in self._broken:  # which is told once, however long its workers take to end
                 self._broken.append(feed)
-                self.failures[feed.header.id] = feed.broken
+                self._failures[feed.header.id] = feed.broken
                 self._pool.cancel(feed)
 
     def _end_cancelled(self) -> None:
@@ -188,11 +202,14 @@ class PoolDriver:
             if self._stores.log.get_job(feed.header.id).cancelled_at is not None:
                 self._pool.cancel(feed)
 
-    def _give_up(self, error: FanfoldError | OSError) -> None:
-        """The pool itself cannot go on (no room, no processes left): all its jobs are told."""
-        told = error if isinstance(error, FanfoldError) else disk.told(error, self._folder)
+    def _give_up(self, error: BaseException) -> None:
+        """The pool itself cannot go on (no room, no processes left, a fault): all its jobs are told."""
+        from fanfold.engines.local.stewarding import as_failure
+
+        told = disk.told(error, self._folder) if isinstance(error, OSError) else as_failure(error)
         with self._lock:
-            self.failures.update({feed.header.id: told for feed in [*self._serving, *self._new]})
+            self._ended_by = told
+            self._failures.update({feed.header.id: told for feed in [*self._serving, *self._new]})
             self._serving, self._new = [], []
 
     def _at_exit(self) -> None:
@@ -298,6 +315,8 @@ class LocalEngine(Locked):
         self._driver: PoolDriver | None = None
         #: Realtime jobs too are run by a process that outlives this one, as a command that does not wait wants it.
         self.detached = False
+        #: What made going on with a job impossible here, by job id.
+        self._failures: dict[str, FanfoldError] = {}
         #: Jobs that this process has given up, and has said so.
         self._given_up: set[str] = set()
 
@@ -319,30 +338,16 @@ class LocalEngine(Locked):
     def follow(self, header: JobHeader) -> None:
         """Take over what earlier jobs perform for this one, in a thread that this process waits for at its end; and
         begin what is to begin later, as the runner of a job does that has one."""
+        from fanfold.engines.local.stewarding import start_following, start_steering, stop  # for few jobs
+
         if (header.stages or header.ladder) and header.instance_type is None and not self.detached:
-            from fanfold.engines.local.stewarding import start_steering
+            thread = start_steering(self, header, on_failure=lambda error: stop(self, header, error))
+            self._ready_driver().steering[header.id] = thread
+        start_following(self, header)
 
-            self._ready_driver().steering[header.id] = start_steering(self, header)
-        from fanfold.engines.following import Following  # most jobs have nobody to follow
-
-        following = Following(self.stores, read_state(self.stores.log, header), self._look_after)
-
-        def is_cancelled() -> bool:
-            return self.stores.log.get_job(header.id).cancelled_at is not None
-
-        def follow() -> None:
-            with suppress(FanfoldError):  # its waiters meet the same at the store, and say so
-                for left in following.left_runs(is_cancelled):
-                    self.start(header, left)
-                if header.notify:
-                    start_telling(self.stores, header)
-
-        threading.Thread(target=follow, name="fanfold-following").start()
-
-    def _look_after(self, header: JobHeader, state: JobState) -> Collection[int]:
-        """See to an earlier job. Where whatever ran it is gone, its runs are lost, or run by a process anew."""
-        self.reconcile(header, state)
-        return ()
+    def note_failure(self, job_id: str, failure: FanfoldError) -> None:
+        """Have those of this process who wait for a job be told that going on with it is impossible here."""
+        self._failures[job_id] = failure
 
     def get_ready(
         self, *, dedicated: bool, bundle: Bundle | None = None, most: int | None = None, cached: bool = True
@@ -423,7 +428,7 @@ class LocalEngine(Locked):
 
     def _raise_failure(self, header: JobHeader) -> None:
         """Raise, once, what made going on with the job impossible here; from then on nobody attends to it."""
-        failure = self._driver.failures.pop(header.id, None) if self._driver is not None else None
+        failure = self._failures.pop(header.id, None)
         if failure is not None:
             self._given_up.add(header.id)
             raise failure
@@ -431,7 +436,7 @@ class LocalEngine(Locked):
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each
             if self._driver is None or not self._driver.alive:
-                self._driver = PoolDriver(usable_cores(), self.stores, self.heartbeats)
+                self._driver = PoolDriver(usable_cores(), self.stores, self.heartbeats, self._failures)
             return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:

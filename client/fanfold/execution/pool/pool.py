@@ -380,10 +380,8 @@ class Pool:
             os.read(self._woken, 4096)
         elif isinstance(key.data, WorkerSet):
             self._on_answers(key.data, key.data[key.fd])
-        elif key.data in self._spawners:
-            self._spawners[key.data].read()
-            if self._spawners[key.data].ended:
-                self._replace_spawner(key.data)
+        elif key.data in self._spawners and self._spawners[key.data].is_done_for(time.monotonic()):
+            self._replace_spawner(key.data)
 
     def _on_answers(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         try:
@@ -474,6 +472,9 @@ class Pool:
                 worker.end(RunStatus.CANCELLED)
                 continue
             self._watch.look(worker, sent.feed, sent.call, now)
+        for interpreter, one in list(self._spawners.items()):
+            if one.is_done_for(now) and interpreter in self._spawners:
+                self._replace_spawner(interpreter)
         for each in list(self.worker_sets.values()):
             self._reap_silent(each)
             each.scheduler.send_lost_again(each.performed(), now)

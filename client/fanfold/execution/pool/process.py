@@ -17,11 +17,12 @@ from fanfold.execution import calls as reports
 from fanfold.execution import channel as wire
 from fanfold.execution.calls import Call
 from fanfold.execution.pool.scheduler import FeedState
-from fanfold.execution.pool.spawn import ProcessTree, Spawner
+from fanfold.execution.pool.spawn import Spawner
 from fanfold.execution.worker.interpreter import remove_run_folders, remove_tree
 
 if TYPE_CHECKING:
     from fanfold.environments.secrets import Redactor
+    from fanfold.execution.pool.tree import ProcessTree
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 #: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
@@ -80,6 +81,8 @@ class WorkerProcess:
     def tree(self) -> ProcessTree:
         """It and what it has started."""
         if self._tree is None:
+            from fanfold.execution.pool.tree import ProcessTree  # most calls are over before anybody looks at them
+
             self._tree = ProcessTree(self.pid)
             self._tree.restart(self.since)
         return self._tree

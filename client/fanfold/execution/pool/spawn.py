@@ -15,139 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from fanfold.core.processes import close_private, keep_private
+from fanfold.core.processes import close_private, keep_private, unforked
 from fanfold.execution.channel import FORKED, PRELOAD
 
 if TYPE_CHECKING:
-    import psutil
-
     from fanfold.execution.calls import Assignment, Interpreter
     from fanfold.source.load import Bundle
-
-# A worker and all processes it has started, seen from outside.
-
-_MIB = 2**20
-#: Seconds between looks for new children: each look reads the table of all processes, some 5 ms.
-_CHILDREN_S = 0.5
-#: Below this much memory together, pages that children share with their parent are not worth telling apart.
-_SHARING_MATTERS_MIB = 1024
-
-
-class ProcessTree:
-    """Memory and CPU of a process and its descendants."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._members: list[psutil.Process] = []
-        self._listed_at = 0.0
-        self._cpu_before = 0.0
-        self._cpu_at = 0.0
-        #: CPU seconds since `restart`, as of the last look.
-        self.cpu_s = 0.0
-        self._cpu_base: float | None = None
-
-    def restart(self, now: float) -> None:
-        """A new call begins (`now` in time.monotonic seconds)."""
-        self.cpu_s = self._cpu_before = 0.0
-        self._cpu_base, self._cpu_at = None, now
-
-    def memory_mib(self, now: float) -> float:
-        """Memory that the kernel cannot take back, together; what several share counts once where it matters."""
-        self._list(now)
-        total = sum(held_mib(member.pid) for member in self._members)
-        if len(self._members) > 1 and total > _SHARING_MATTERS_MIB:
-            total = sum(_proportional_mib(member.pid) for member in self._members)
-        self._count_cpu()
-        return round(total, 1)
-
-    def cpu_percent(self, now: float) -> float:
-        """CPU since the last call of this, 100 for one core."""
-        percent = 100 * (self.cpu_s - self._cpu_before) / max(now - self._cpu_at, 0.01)
-        self._cpu_before, self._cpu_at = self.cpu_s, now
-        return round(max(percent, 0.0), 1)
-
-    def kill(self) -> None:
-        """End every descendant, also those that have left the worker's session."""
-        import psutil
-
-        with suppress(psutil.Error):
-            self._members = [*self._members, *psutil.Process(self._pid).children(recursive=True)]
-        self.kill_seen()
-
-    def kill_seen(self) -> None:
-        """End every descendant that has been seen: once the worker is dead, no others can be found."""
-        for member in self._members:
-            if member.pid != self._pid:
-                with suppress(_gone()):
-                    member.kill()
-
-    def _list(self, now: float) -> None:
-        import psutil
-
-        if self._members and now - self._listed_at < _CHILDREN_S:
-            return
-        self._listed_at = now
-        try:
-            head = psutil.Process(self._pid)
-            self._members = [head, *head.children(recursive=True)]
-        except psutil.Error:
-            self._members = []
-
-    def _count_cpu(self) -> None:
-        import psutil
-
-        total = 0.0
-        for member in self._members:
-            try:
-                total += sum(member.cpu_times()[:2])
-            except psutil.Error:
-                continue
-        if self._cpu_base is None:
-            self._cpu_base = total
-        self.cpu_s = max(self.cpu_s, total - self._cpu_base)
-
-
-def _gone() -> type[Exception]:
-    import psutil
-
-    return psutil.Error
-
-
-# Memory that the kernel cannot take back: anonymous and shared, as a container's limit counts it. Pages of files that
-# are mapped (np.memmap, arrow, netCDF 3) are the kernel's cache, which it gives up before it ends a process.
-
-
-def held_mib(pid: int) -> float:
-    """MiB that a process holds; 0 where it has ended."""
-    if sys.platform != "linux":
-        return _resident_mib(pid)
-    return _sum_mib(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
-
-
-def _proportional_mib(pid: int) -> float:
-    """As `held_mib`, each page divided by the number of processes that share it."""
-    if sys.platform != "linux":
-        return _resident_mib(pid)
-    rollup = f"/proc/{pid}/smaps_rollup"
-    return _sum_mib(rollup, (b"Pss_Anon:", b"Pss_Shmem:")) or held_mib(pid)  # kernels before 5.8 do not tell them apart
-
-
-def _sum_mib(path: str, names: tuple[bytes, ...]) -> float:
-    try:
-        with open(path, "rb") as file:
-            return sum(int(line.split()[1]) for line in file if line.startswith(names)) / 1024
-    except OSError:
-        return 0.0
-
-
-def _resident_mib(pid: int) -> float:
-    import psutil
-
-    try:
-        return float(psutil.Process(pid).memory_info().rss) / _MIB
-    except psutil.Error:
-        return 0.0
-
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 #: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
@@ -183,10 +56,8 @@ class Child(Protocol):
 class Spawner(Protocol):
     """Makes workers."""
 
-    #: To be watched for reading, with `read` to be called then; -1 for none.
+    #: To be watched for reading, with `is_done_for` to be called then; -1 for none.
     fd: int
-    #: Whether it can make no more.
-    ended: bool
 
     def start(self, folder: Path, pipes: list[int]) -> Child:
         """A worker that has these descriptors (`worker.Pipes`)."""
@@ -194,8 +65,8 @@ class Spawner(Protocol):
     def preloading(self, packages: tuple[str, ...], threads: int) -> Spawner:
         """Another, whose workers come with these packages imported, for so many threads in each."""
 
-    def read(self) -> None:
-        """Take note of what it says."""
+    def is_done_for(self, now: float) -> bool:
+        """Whether it can make no more, once what it says is noted; by `now`, in time.monotonic seconds."""
 
     def close(self) -> int:
         """End it, and its workers with it; its return code."""
@@ -313,14 +184,16 @@ class ForkServerClient:
         self, environment: dict[str, str] | None, python: str, begin: Callable[[int], ServerProcess] | None = None
     ) -> None:
         """`begin` starts the process that is to serve that socket; None: an interpreter of its own."""
-        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        self.fd = self._socket.fileno()
-        keep_private(self.fd)
-        if begin is None:
-            self._process: ServerProcess = SpawnedProcess(_program("fork_server", python), environment, theirs.fileno())
-        else:
-            self._process = begin(theirs.fileno())
-        theirs.close()
+        with unforked():  # a child that had its end of the socket would keep this one from seeing it end
+            self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            self.fd = self._socket.fileno()
+            keep_private(self.fd)
+            self._process: ServerProcess = (
+                SpawnedProcess(_program("fork_server", python), environment, theirs.fileno())
+                if begin is None
+                else begin(theirs.fileno())
+            )
+            theirs.close()
         self._unborn: deque[ForkedChild] = deque()
         self._living: dict[int, ForkedChild] = {}
         self.ended = False
@@ -328,22 +201,15 @@ class ForkServerClient:
     def start(self, folder: Path, pipes: list[int]) -> ForkedChild:
         """Ask for a worker; its process id comes later."""
         child = ForkedChild(self)
-        fds = array.array("i", pipes)
         self._unborn.append(child)
-        try:
-            self._socket.sendmsg([os.fsencode(folder)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
-        except OSError:  # it has ended: so has this child, before it began
-            self._note_end()
+        self._ask(os.fsencode(folder), pipes)
         return child
 
     def preloading(self, packages: tuple[str, ...], threads: int) -> ForkServerClient:
         """Another like it, forked from it, that imports these packages before it forks workers."""
 
         def begin(control: int) -> ServerProcess:
-            told = PRELOAD + json.dumps([packages, threads]).encode()
-            fds = array.array("i", [control])
-            with suppress(OSError):  # it has ended: so has the other, before it began
-                self._socket.sendmsg([told], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+            self._ask(PRELOAD + json.dumps([packages, threads]).encode(), [control])
             return PreloadingProcess()
 
         return ForkServerClient(None, "", begin)
@@ -361,6 +227,47 @@ class ForkServerClient:
         poll.register(self.fd, select.POLLIN)
         if not self.ended and poll.poll(max(0.0, until - time.monotonic()) * 1000):
             self._receive(0)
+
+    def is_done_for(self, now: float) -> bool:
+        """Whether it has ended, or is ended here: what it was asked for long ago (time.monotonic) it does not do."""
+        self.read()  # what it has said while this process was held up
+        if self._unborn and now - self._unborn[0].asked_at > SILENT_S:
+            self.give_up()
+        return self.ended
+
+    def give_up(self) -> None:
+        """It does not answer, though it may be there: it is no more use."""
+        self._process.kill()
+        self._note_end()
+
+    def _ask(self, what: bytes, fds: list[int]) -> None:
+        """Say something to it. Where it has ended, so has what was asked for, before it began.
+
+        Where much is unread it waits to be heard, while this would wait for it: each says no more until the other
+        reads.
+        """
+        import select
+
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))]
+        until = time.monotonic() + SILENT_S
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN | select.POLLOUT)
+        while not self.ended and not self._sent(what, ancillary):
+            if time.monotonic() > until:
+                self.give_up()
+            poll.poll(1000)
+            self.read()
+        if self.ended:
+            self._note_end()
+
+    def _sent(self, what: bytes, ancillary: list[tuple[int, int, array.array[int]]]) -> bool:
+        try:
+            self._socket.sendmsg([what], ancillary, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.ended = True
+        return True
 
     def forget(self) -> None:
         """Leave it to the process that this one was forked from."""
@@ -409,6 +316,9 @@ class ForkServerClient:
 class ServerProcess(Protocol):
     """The process of a fork server."""
 
+    def kill(self) -> None:
+        """End it at once, as far as that is for this process to do."""
+
     def poll(self) -> int | None:
         """Its return code; None while it lives, or where that is not known."""
 
@@ -419,6 +329,9 @@ class ServerProcess(Protocol):
 class PreloadingProcess:
     """A child of another fork server, which waits for it, and ends it with itself."""
 
+    def kill(self) -> None:
+        """Its parent ends it with itself."""
+
     def poll(self) -> int | None:
         """Not known here."""
         return None
@@ -428,6 +341,9 @@ class PreloadingProcess:
         return 0
 
 
+#: A fork takes a millisecond, and the import of packages before it some seconds: one that is asked for a worker and has
+#: made none by then will make none.
+SILENT_S = 60.0
 #: What the fork server's end of the socket is called there.
 _CONTROL = 3
 
@@ -451,21 +367,32 @@ class SpawnedProcess:
         )
         self._code: int | None = None
 
-    def poll(self, flags: int = os.WNOHANG) -> int | None:
+    def poll(self) -> int | None:
         """Its return code; None while it lives."""
         if self._code is None:
             try:
-                pid, status = os.waitpid(self._pid, flags)
+                pid, status = os.waitpid(self._pid, os.WNOHANG)
             except ChildProcessError:  # this process takes no note of its children, or another part of it did
                 pid, status = self._pid, 0
             self._code = os.waitstatus_to_exitcode(status) if pid else None
         return self._code
 
+    def kill(self) -> None:
+        """End it at once."""
+        if self.poll() is None:
+            os.kill(self._pid, signal.SIGKILL)
+
     def end(self, *, by_force: bool) -> int:
         """Wait until it has ended; its return code."""
-        if by_force and self.poll() is None:
-            os.kill(self._pid, signal.SIGKILL)
-        return self.poll(0) or 0
+        until, pause_s = time.monotonic() + _STUCK_AFTER_S, 0.0001
+        if by_force:
+            self.kill()
+        while self.poll() is None and time.monotonic() < until:
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.01)
+        if self.poll() is None and not by_force:  # it has closed its socket, and yet lives
+            return self.end(by_force=True)
+        return self.poll() or 0
 
 
 def _inheritable() -> list[int]:
@@ -483,6 +410,8 @@ class ForkedChild:
 
     def __init__(self, server: ForkServerClient) -> None:
         self._server = server
+        #: When (time.monotonic seconds).
+        self.asked_at = time.monotonic()
         self.known_pid: int = 0
         self._born = False
         self.code: int | None = None
@@ -494,8 +423,11 @@ class ForkedChild:
     @property
     def pid(self) -> int:
         """Its process id; 0 where it ended before it had one."""
+        until = self.asked_at + SILENT_S
         while not self._born:
-            self._server.wait(time.monotonic() + 60)
+            self._server.wait(until)
+            if time.monotonic() > until and not self._born:
+                self._server.give_up()
         return self.known_pid
 
     def poll(self) -> int | None:
@@ -530,7 +462,6 @@ class Launcher:
 
     def __init__(self, environment: dict[str, str] | None, python: str) -> None:
         self._environment, self._python = environment, python
-        self.ended = False
 
     def start(self, folder: Path, pipes: list[int]) -> LaunchedChild:
         """A worker, as an interpreter of its own."""
@@ -540,8 +471,9 @@ class Launcher:
         """The same: an interpreter that is started has nothing imported."""
         return Launcher(self._environment, self._python)
 
-    def read(self) -> None:
-        """It says nothing."""
+    def is_done_for(self, now: float) -> bool:  # noqa: ARG002
+        """It is no process."""
+        return False
 
     def close(self) -> int:
         """Each worker is ended by itself."""
@@ -564,6 +496,8 @@ class LaunchedChild:
             env=environment,
         )
         os.close(watched)
+        from fanfold.execution.pool.tree import ProcessTree
+
         self.pid = self._process.pid
         self._tree = ProcessTree(self.pid)
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError, StoreError
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failures import (
@@ -59,15 +60,15 @@ class Refused(Exception):
         self.code = code
 
 
-class Account:
+class Account(Locked):
     """An AWS account, as one set of credentials sees it. Any thread may use it; a forked child gets its own clients.
 
     `patient`: whether calls are to outlast what passes, such as a throttle; or tell within seconds that nobody answers.
     """
 
     def __init__(self, *, region: str | None = None, profile: str | None = None, patient: bool = True) -> None:
+        super().__init__()
         self._region, self._profile, self._patient = region, profile, patient
-        self._lock = threading.Lock()
         self._pid = 0
         self._session: boto3.Session | None = None
         #: What the session's clients sign with.
@@ -199,7 +200,7 @@ class Account:
             self._start_afresh()
         found = self.clients.get(service)
         if found is None:
-            with self._lock:  # sessions are not safe to share while they make clients
+            with self.lock:  # sessions are not safe to share while they make clients
                 found = self.clients.get(service) or self._new_client(service)
                 self.clients[service] = found
         return found
@@ -225,7 +226,7 @@ class Account:
 
     def _start_afresh(self) -> None:
         # Connections and threads of a parent are of no use to a forked child.
-        with self._lock:
+        with self.lock:
             self._pid, self._session, self.clients, self._threads = os.getpid(), None, {}, None
 
     def _renew(self, used: boto3.Session | None) -> bool:
@@ -237,7 +238,7 @@ class Account:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
-        with self._lock:
+        with self.lock:
             if self._session is not used:
                 return True  # another thread has
             try:

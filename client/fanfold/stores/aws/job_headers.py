@@ -7,7 +7,6 @@ has a copy of its header for each.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from contextlib import suppress
 from fanfold.contract import cloud
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import JobHeader
+from fanfold.core.processes import Locked
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.stores.aws.table import Item, Page, Table, key
 from fanfold.stores.keys import checked_job_id, constants_key, job_not_found
@@ -72,10 +72,11 @@ class StoredHeader(NamedTuple):
     reopened: int = 0
 
 
-class JobHeaders:
+class JobHeaders(Locked):
     """The headers of all jobs. Remembers what never changes of those it has seen."""
 
     def __init__(self, table: Table, objects: ObjectStore, retention_s: float) -> None:
+        super().__init__()
         self._table = table
         self._objects = objects
         self._retention_s = retention_s
@@ -86,7 +87,6 @@ class JobHeaders:
         self._went_on: dict[str, float] = {}
         #: Briefs of a list just read, by job. Its headers are not remembered: they may be older than those seen.
         self._listed: dict[str, tuple[str, float]] = {}
-        self._lock = threading.Lock()
 
     def put(self, header: JobHeader) -> None:
         """Record a new job; where it is there already, nothing changes."""
@@ -277,11 +277,11 @@ class JobHeaders:
 
     def _long_constants(self, place: str) -> str:
         """Long constants, which never change."""
-        with self._lock:
+        with self.lock:
             known = self._constants.get(place)
         if known is None:
             known = self._objects.get(place).decode()
-        with self._lock:
+        with self.lock:
             self._constants[place] = known
             self._constants.move_to_end(place)
             while len(self._constants) > _CONSTANTS:
@@ -293,7 +293,7 @@ class JobHeaders:
         return int(item[cloud.EXPIRES_AT]["N"]) <= self._clock.now()
 
     def _remember(self, head: StoredHeader) -> StoredHeader:
-        with self._lock:
+        with self.lock:
             if len(self._seen) > 1_000:
                 self._seen.clear()
                 self._went_on.clear()

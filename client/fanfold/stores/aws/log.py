@@ -26,6 +26,7 @@ from fanfold.contract.cloud import (
 from fanfold.contract.layout import PROVEN_RUNS
 from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBUTES
 from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader, RunStatus
+from fanfold.core.processes import Locked
 from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
@@ -172,21 +173,26 @@ _TOLD = {f"#{name}": name for name in READ_ATTRIBUTES}
 _ONLY_TOLD: dict[str, Any] = {"ProjectionExpression": ", ".join(_TOLD), "ExpressionAttributeNames": _TOLD}
 
 
-class DynamoEventLog:
+class DynamoEventLog(Locked):
     """Jobs and events in the table. Any thread and any process may write and read at any time."""
 
     def __init__(self, table: Table, objects: ObjectStore, *, retention_s: float) -> None:
+        super().__init__()
         self._table = table
         self._clock = table.account.clock
         self._items = EventItems(objects, self._clock)
         self.job_headers = JobHeaders(table, objects, retention_s)
         self.completed_shards = CompletedShards()
-        self._appended = threading.Condition()
         self._appends = 0
         self._appends_to: Counter[str] = Counter()
         self._news_at = time.monotonic()
         self._asking_s = 0.0
         self._waiters = threading.local()
+
+    def begin_anew(self) -> None:
+        """Have what no thread holds, or waits for."""
+        super().begin_anew()
+        self._appended = threading.Condition(self.lock)
 
     def put_job(self, header: JobHeader) -> None:
         """Record a new job. Doing it again changes nothing, least of all a cancel flag."""

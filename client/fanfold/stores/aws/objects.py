@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fanfold.core.processes import Locked
 from fanfold.errors import FanfoldError, ResultDamaged, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account, Refused
 from fanfold.stores.keys import checked_bytes, checked_key, hash_of
@@ -253,13 +253,13 @@ _BLOCKS = 8
 _PREFIX = "jobs/"
 
 
-class ReadAhead:
+class ReadAhead(Locked):
     """The blocks read last, of any key; 32 MiB at most."""
 
     def __init__(self, read: Callable[[str, int, int], bytes]) -> None:
+        super().__init__()
         self._read = read
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._lock = threading.Lock()
 
     @staticmethod
     def suits(key: str) -> bool:
@@ -284,7 +284,7 @@ class ReadAhead:
         return b"".join(found)
 
     def _block(self, key: str, number: int) -> bytes:
-        with self._lock:
+        with self.lock:
             block = self._blocks.get((key, number))
             if block is not None:
                 self._blocks.move_to_end((key, number))
@@ -294,7 +294,7 @@ class ReadAhead:
         return block
 
     def _keep(self, key: str, number: int, block: bytes) -> None:
-        with self._lock:
+        with self.lock:
             self._blocks[key, number] = block
             while len(self._blocks) > _BLOCKS:
                 self._blocks.popitem(last=False)

@@ -7,13 +7,13 @@ which the cache finds them again. The first submitter makes it and puts it into 
 
 from __future__ import annotations
 
-import threading
 from base64 import b64decode, b64encode
 from typing import Any
 
 from fanfold.codec.sealed import KEY_BYTES, Sealing, SealingKey
 from fanfold.contract.cloud import ENTRY, PARTITION_KEY, SEALING, SORT_KEY, sealing_context
 from fanfold.core.models import JobHeader
+from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.table import Table
 
@@ -22,17 +22,17 @@ _KEPT = 16
 _NAMES_KEY = {PARTITION_KEY: {"S": SEALING}, SORT_KEY: {"S": ENTRY}}
 
 
-class DeploymentSealing:
+class DeploymentSealing(Locked):
     """Data keys under a deployment's key of KMS; `key_id` is its ARN, empty where the deployment has none."""
 
     def __init__(self, table: Table, key_id: str) -> None:
+        super().__init__()
         self._table = table
         self._key_id = key_id
         self._names = b""
         #: By what headers keep of them: keys of jobs that this process has submitted, and that it has had opened.
         self._made: dict[str, SealingKey] = {}
         self._opened: dict[str, SealingKey] = {}
-        self._lock = threading.Lock()
 
     def sealing(self, job_id: str, kept: str) -> Sealing:
         """What seals a submission; `kept` is what the job's header keeps of it already."""
@@ -56,7 +56,7 @@ class DeploymentSealing:
     def read(self, header: JobHeader) -> SealingKey:
         """What opens a job's sealed secrets. Raises `ConfigurationError` for those who may not."""
         kept = header.sealed_with
-        with self._lock:
+        with self.lock:
             if kept not in self._opened:
                 _, _, sealed_key, job_id = kept.split(" ")
                 while len(self._opened) >= _KEPT:

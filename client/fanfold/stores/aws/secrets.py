@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 from fanfold.core.options import check_secret_name
+from fanfold.core.processes import Locked
 from fanfold.environments.secrets import checked_value, missing_secret
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.account import Account, Refused
@@ -25,10 +25,11 @@ class _Service(Protocol):
     def names(self, prefix: str) -> list[str]: ...
 
 
-class DeploymentSecrets:
+class DeploymentSecrets(Locked):
     """Secrets by name. `place` is where they are, as `secretsmanager:fanfold/main/` or `ssm:/team/prod/`."""
 
     def __init__(self, account: Account, place: str) -> None:
+        super().__init__()
         service, _, self._prefix = place.partition(":")
         self._service: _Service | None = None
         if service == "secretsmanager":
@@ -36,11 +37,10 @@ class DeploymentSecrets:
         elif service == "ssm":
             self._service = _ParameterStore(account)
         self._known: dict[str, tuple[float, str]] = {}
-        self._lock = threading.Lock()
 
     def get(self, name: str) -> str:
         """A secret's value, as of some minutes ago at most. Raises `ConfigurationError` where there is none."""
-        with self._lock:
+        with self.lock:
             at, value = self._known.get(name, (0.0, ""))
             if not value or time.monotonic() - at > _KEPT_S:
                 try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader
+from fanfold.core.processes import Locked
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.settings import Logger
 from fanfold.stores.disk import disk_errors, sqlite_error, sync_path
@@ -64,13 +65,16 @@ BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelle
 _HEADER = "CAST(header AS BLOB), cancelled_at"
 
 
-class Database:
+class Database(Locked):
     """One connection, opened on first use and shared by the process's threads; a lock lets one in at a time."""
 
+    #: What a thread holds of the file SQLite would take for held in the child, for ever.
+    is_whole_at_a_fork = True
+
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         self._owner_pid = os.getpid()
-        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._had_no_room = False
         self._inherited: list[sqlite3.Connection | None] = []
@@ -81,7 +85,7 @@ class Database:
         """The connection, for this thread alone. Raises `StoreError` in place of SQLite's errors."""
         if self._owner_pid != os.getpid():
             self._part_from_parent()
-        with self._lock, self._explained():
+        with self.lock, self._explained():
             if self._connection is None:
                 self._connection = self._open_as_it_can_be()
             yield self._connection
@@ -133,7 +137,9 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
-        with self._lock:
+        if self._owner_pid != os.getpid():
+            self._part_from_parent()
+        with self.lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -150,7 +156,7 @@ class Database:
 
     def _open_anew(self) -> None:
         """Open it to be written, as there may be room by now. Raises `StoreFull`."""
-        with self._lock, self._explained():
+        with self.lock, self._explained():
             connection = _open(self.path)
             self.close()
             self._connection, self._had_no_room = connection, False
@@ -158,7 +164,7 @@ class Database:
     def _part_from_parent(self) -> None:
         # A connection must not be used, nor even closed, by a forked child: it would break its parent's locks.
         self._inherited.append(self._connection)
-        self._owner_pid, self._lock, self._connection = os.getpid(), threading.RLock(), None
+        self._owner_pid, self._connection = os.getpid(), None
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -305,7 +311,7 @@ class RecentPage(NamedTuple):
     size: int
 
 
-class RecentPages:
+class RecentPages(Locked):
     """The last pages that this process wrote: one who reads them here need not unpack them again.
 
     Only of events that packing gives back as they were: pages without notes.
@@ -315,13 +321,13 @@ class RecentPages:
     _BYTES = 2 << 20
 
     def __init__(self) -> None:
+        super().__init__()
         self._pages: dict[tuple[str, int], RecentPage] = {}
         self._events = self._size = 0
-        self._lock = threading.Lock()
 
     def keep(self, pages: Iterable[RecentPage]) -> None:
         """Keep pages that have been committed; the oldest go."""
-        with self._lock:
+        with self.lock:
             for page in pages:
                 self._pages[page.job_id, page.row] = page
                 self._events += len(page.events)
@@ -331,12 +337,12 @@ class RecentPages:
 
     def any_of(self, job_id: str) -> bool:
         """Whether there is one of that job."""
-        with self._lock:
+        with self.lock:
             return any(of == job_id for of, _ in self._pages)
 
     def take(self, job_id: str, rows: Iterable[int]) -> list[RecentPage]:
         """Those of these rows, up to the first that is not here; they are given once."""
-        with self._lock:
+        with self.lock:
             there = takewhile(self._pages.__contains__, ((job_id, row) for row in rows))
             return [self._give_out(key) for key in list(there)]
 
@@ -347,18 +353,23 @@ class RecentPages:
         return page
 
 
-class SqliteEventLog:
+class SqliteEventLog(Locked):
     """Jobs and events in `fanfold.db`. Any thread and any process may write and read at any time."""
 
     def __init__(self, database: Database, *, sync_contents: Callable[[], None] = lambda: None) -> None:
         """`sync_contents` brings to the disk what events may refer to."""
+        super().__init__()
         self._database = database
         self._sync_contents = sync_contents
         self._numbers: dict[str, int] = {}
         self._recent = RecentPages()
-        self._appended = threading.Condition()
         self._appends = 0
         self._waiters = threading.local()
+
+    def begin_anew(self) -> None:
+        """Have what no thread holds, or waits for."""
+        super().begin_anew()
+        self._appended = threading.Condition(self.lock)
 
     def put_job(self, header: JobHeader) -> None:
         """Record a new job. Doing it again changes nothing, least of all a cancel flag."""
