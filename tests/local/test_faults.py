@@ -369,7 +369,7 @@ def test_an_error_that_ends_the_pools_thread_is_told_to_who_waits(monkeypatch):
         fanfold.submit(ten_times, range(5))
     assert isinstance(told.value.__cause__, KeyError)
     [job] = fanfold.get_jobs()
-    with pytest.raises(fanfold.RunLost):  # and whoever comes later sees what became of it
+    with pytest.raises(fanfold.RunLost):  # and who comes later sees what became of it
         job.wait(timeout=30).results()
 
 

@@ -281,7 +281,7 @@ class CallPool:
                 self._idle.notify_all()
 
     def _settle(self, future: Future[Any], event: Event, result_file: Path | None) -> None:
-        if future.done():  # whoever has it has said himself what came of it
+        if future.done():  # its reader has said himself what came of it
             return
         output = event.output
         if output is None:
