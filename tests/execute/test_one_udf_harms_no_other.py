@@ -225,6 +225,35 @@ def test_a_large_frame_is_each_runs_own_and_decoded_once_it_comes_again(pool, wi
     assert given.told[3].value == given.told[0].value
 
 
+def lists_in_pandas():
+    import pandas as pd
+
+    return pd.DataFrame({"value": [[] for _ in range(30_000)], "noise": np.random.default_rng(1).random(30_000)})
+
+
+def arrays_in_a_series():
+    import pandas as pd
+
+    return pd.Series(list(np.random.default_rng(1).random((10_000, 4))))
+
+
+@pytest.mark.parametrize("made", [lists_in_pandas, arrays_in_a_series])
+def test_what_a_run_does_to_the_cells_of_a_large_frame_no_other_run_meets(pool, with_blob, made):
+    def change(value):
+        cell = (value["value"] if hasattr(value, "columns") else value)[0]
+        found = str(cell)
+        if isinstance(cell, list):
+            cell.append(1)
+        else:
+            cell[0] = 9
+        return found
+
+    given, _ = with_blob(change, made(), 4)
+    pool().serve(given)
+    assert [told.error for told in given.told.values()] == [None] * 4
+    assert len({told.value for told in given.told.values()}) == 1
+
+
 def test_a_large_argument_that_is_damaged_is_an_error_that_names_it(pool, with_blob):
     given, path = with_blob(change, np.zeros(100_000), 1)
     data = bytearray(path.read_bytes())

@@ -114,8 +114,28 @@ class Blobs:
         self._checked.add(name)
 
 
+#: What in the cells of a frame a run cannot change; of anything else, the copies of a frame share what stands there.
+_FIXED_CELLS = frozenset("str bytes int float bool complex NoneType date datetime time timedelta Decimal UUID".split())
+_FIXED_PACKAGES = ("numpy", "pandas", "shapely")
+
+
 def _can_be_copied(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] in ("pandas", "geopandas", "polars", "pyarrow", "builtins")
+    package = type(value).__module__.partition(".")[0]
+    if package in ("pandas", "geopandas"):
+        columns = [value.iloc[:, place] for place in range(value.shape[1])] if value.ndim == 2 else [value]
+        return all(map(_has_fixed_cells, columns))
+    return package in ("polars", "pyarrow", "builtins")
+
+
+def _has_fixed_cells(column: Any) -> bool:
+    if column.dtype != object:
+        return True
+    return all(kind.__name__ in _FIXED_CELLS or _is_scalar(kind) for kind in set(map(type, column)))
+
+
+def _is_scalar(kind: type) -> bool:
+    is_table = hasattr(kind, "iloc") or kind.__name__ == "ndarray"
+    return kind.__module__.partition(".")[0] in _FIXED_PACKAGES and not is_table
 
 
 def _copied(value: Any) -> Any:
