@@ -184,6 +184,22 @@ def test_arguments_whose_texts_would_look_the_same_when_cut_are_told_apart_by_th
     assert together.index.get_level_values("run").to_list() == [0, 1, 2]
 
 
+class Opaque:
+    pass
+
+
+@pytest.mark.parametrize("value", ["a" * 2000, b"\0" * 2000, tuple(range(1000)), Opaque()])
+def test_what_nobody_could_read_as_a_label_is_labelled_by_the_run(value):
+    index = fold_results([{"x": value}, {"x": "short"}], [1, 2]).index
+    assert (index.name, index.tolist()) == ("run", [0, 1])
+
+
+def test_names_of_files_that_are_no_text_stand_in_labels_and_cells():
+    name = b"caf\xe9.tif".decode(errors="surrogateescape")
+    frame = fold_results([{"name": name}, {"name": "b.tif"}], [name, "b.tif"])
+    assert frame.index.tolist() == frame.result.tolist() == [name, "b.tif"]
+
+
 WAITING = """
 import sys, threading, time
 from pathlib import Path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, timezone
+from enum import Enum
+from fractions import Fraction
 
 import geopandas as gpd
 import numpy as np
@@ -109,3 +111,29 @@ def test_integers_that_a_layer_has_no_room_for_are_named(tmp_path, ending):
     frame = gpd.GeoDataFrame({"a": [1], "u": [2**63]}, geometry=[shapely.Point(0, 0)], crs=4326)
     with pytest.raises(CodecError, match="u holds integers of 2\\*\\*63 and more"):
         write_frame(frame, tmp_path / f"m{ending}")
+
+
+class Season(Enum):
+    DRY = 1
+    WET = 2
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".gpkg"])
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([Season.DRY, Season.WET], ["Season.DRY", "Season.WET"]),
+        ([1, "1"], ["1", "1"]),
+        ([10**30, None], [str(10**30), None]),
+        ([Fraction(1, 3), Fraction(1, 2)], ["1/3", "1/2"]),
+        ([range(3), range(4)], ["range(0, 3)", "range(0, 4)"]),
+        ([1j, 2j], ["1j", "2j"]),
+        (["a", None], ["a", None]),
+    ],
+)
+def test_an_argument_of_which_a_file_makes_no_column_is_its_text_there(tmp_path, labels, expected, ending):
+    shapes = gpd.GeoDataFrame({"n": [1]}, geometry=[shapely.Point(0, 1)], crs=4326)
+    path = tmp_path / f"m{ending}"
+    write_frame(fold_results([{"x": label} for label in labels], [shapes] * 2), path)
+    found = (gpd.read_parquet if ending == ".parquet" else gpd.read_file)(path)["x"]
+    assert [None if pd.isna(one) else one for one in found] == expected

@@ -161,7 +161,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
     Raises `CodecError` where the format has no room for its values, and `InputError` where it cannot be written.
     """
-    flat = without_index(frame)
+    flat = without_index(frame, is_typed=path.suffix not in (".csv", ".jsonl"))
     with written_whole(path) as half_written:
         _write(flat, half_written)
     return flat
@@ -183,11 +183,11 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
         ) from error
 
 
-def without_index(frame: pd.DataFrame) -> pd.DataFrame:
+def without_index(frame: pd.DataFrame, *, is_typed: bool = False) -> pd.DataFrame:
     """The arguments, and what else is in the index, as leading columns.
 
     A level without a name is called `row`. A level whose name is a column's already is left out where both hold the
-    same, and is otherwise called `arg_` and its name.
+    same, and is otherwise called `arg_` and its name. `is_typed`: labels of which Arrow makes no column are text.
     """
     flat = frame.reset_index(drop=True)
     taken = set(map(str, flat.columns))
@@ -200,14 +200,37 @@ def without_index(frame: pd.DataFrame) -> pd.DataFrame:
         while name in taken:
             name = f"arg_{name}"
         taken.add(name)
-        flat.insert(place, name, _as_text(values))
+        flat.insert(place, name, _as_text(values, is_typed=is_typed))
         place += 1
     return flat
 
 
-def _as_text(labels: pd.Index) -> Any:
+#: Of one of these Arrow makes a column, and of numbers of several kinds.
+_COLUMNS_OF = frozenset("str bytes date datetime time timedelta Timestamp Timedelta Decimal UUID".split())
+_NUMBERS = frozenset((int, float, bool))
+_LARGEST = 2**63
+
+
+def _as_text(labels: pd.Index, *, is_typed: bool) -> Any:
     """Labels that only Python has, such as a raster's window, as their text."""
     named_by = ("rasterio", "pyproj", "pathlib")
-    if labels.dtype != object or not any(type(one).__module__.partition(".")[0] in named_by for one in labels):
+    if labels.dtype != object:
+        return list(map(str, labels)) if is_typed and labels.dtype.kind == "c" else labels
+    if is_typed and not _makes_a_column(labels):
+        return [None if _is_missing(one) else str(one) for one in labels]
+    if not any(type(one).__module__.partition(".")[0] in named_by for one in labels):
         return labels
     return [str(one) if type(one).__module__.partition(".")[0] in named_by else one for one in labels]
+
+
+def _makes_a_column(labels: pd.Index) -> bool:
+    given = [one for one in labels if not _is_missing(one)]
+    kinds = set(map(type, given))
+    if kinds <= _NUMBERS:
+        return all(-_LARGEST <= one < _LARGEST for one in given if type(one) is int)
+    (kind, *others) = kinds
+    return not others and (kind.__name__ in _COLUMNS_OF or hasattr(kind, "geom_type"))
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (type(label) is float and label != label)  # a level of pandas has NaN for None

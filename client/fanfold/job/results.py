@@ -328,7 +328,7 @@ def fold_results(
             say_none(len(values) - len(kept), len(values))
             return whole
         _say_mixed(some, frames)
-    column = pd.Series(values, index=_index(inputs), name=RESULT, dtype=None if _is_plain(values) else object)
+    column = pd.Series(values, index=_index(inputs), name=RESULT, dtype=_dtype(values) if _is_plain(values) else object)
     return column.to_frame()
 
 
@@ -361,8 +361,8 @@ def _with_level_names(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-#: What is longer is cut.
-_LABEL_CHARACTERS = 80
+#: What is longer is cut, where it is the text of something else; and what is no label, as it is nothing to read.
+_LABEL_CHARACTERS, _LONGEST_LABEL = 80, 1000
 
 
 def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -422,6 +422,8 @@ def _labels(values: list[Any]) -> list[Any] | None:
     if any(map(_is_no_label, values)):
         return None
     labels = list(map(_label, values))
+    if any(isinstance(label, (str, bytes)) and len(label) > _LONGEST_LABEL for label in labels):
+        return None
     cut = [label for label in labels if type(label) is str and len(label) == _LABEL_CHARACTERS and label[-1] == "…"]
     return labels if len(set(cut)) == len(cut) else None
 
@@ -430,15 +432,27 @@ def _level(labels: list[Any], name: str) -> pd.Index:
     """Labels as they are: pandas would turn 3 beside a None into 3.0, and True beside a 1 into 1."""
     import pandas as pd
 
-    index: pd.Index = pd.Index(labels, name=name, dtype=None if len(set(map(type, labels))) == 1 else object)
+    index: pd.Index = pd.Index(labels, name=name, dtype=_dtype(labels) if len(set(map(type, labels))) == 1 else object)
     return index
+
+
+def _dtype(values: Sequence[Any]) -> type | None:
+    """None, where pandas may choose it; its own text has no room for what is no character, as in names of files."""
+    if isinstance(values[0], str) and not all(map(str.isascii, values)):
+        try:
+            "".join(values).encode()
+        except UnicodeEncodeError:
+            return object
+    return None
 
 
 def _is_no_label(value: Any) -> bool:
     """A table, an array or a shape, or some of them: their text is long, and that of two may be the same.
 
-    So are a dataset, and what dask has not computed.
+    So are a dataset, what dask has not computed, and an object of which Python says no more than where it lies.
     """
+    if type(value).__repr__ is object.__repr__:
+        return True
     if isinstance(value, (list, tuple)):
         return any(map(_is_no_label, value[:100]))
     parts = value if isinstance(value, dict) else vars(value) if hasattr(value, "__dataclass_fields__") else {}
