@@ -242,6 +242,16 @@ def test_a_class_that_stands_in_the_place_of_its_own_base_is_there_too(
     assert desk.elsewhere(bundle) == here == ["2020-01-02", False, "fixed"]
 
 
+def test_a_class_in_c_that_does_not_say_where_it_is_goes_by_the_package_that_holds_it(desk: Desk) -> None:
+    module = desk.module(
+        "from scipy.sparse.linalg import SuperLU\n"
+        "def solver() -> SuperLU: ...\n"
+        "def main(): return solver.__annotations__['return'].__name__\n"
+    )
+    assert module.SuperLU.__module__ == "builtins"
+    assert desk.elsewhere(capture(module.main)) == "SuperLU"
+
+
 def test_a_class_in_c_that_no_name_leads_to_any_more_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     import array
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -233,4 +234,4 @@ def _makes_a_column(labels: pd.Index) -> bool:
 
 
 def _is_missing(label: Any) -> bool:
-    return label is None or (type(label) is float and label != label)  # a level of pandas has NaN for None
+    return label is None or (type(label) is float and math.isnan(label))  # a level of pandas has NaN for None

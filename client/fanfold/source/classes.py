@@ -165,7 +165,7 @@ def _of_library(graph: Graph, made: type) -> Any:
     if type(module) is not str:  # of sympy's functions
         return pickled.describe(graph, made, "a class without a module")
     if not has_name(made, module, name):
-        for where in (module, "types", "builtins", f"_{module}"):  # the last has it in C: `_datetime.date`
+        for where in (module, "types", "builtins", f"_{module}", *_holders(made)):  # `_datetime.date` is in C
             if held := held_by(made, where):
                 return by_name(graph, where, held)
         if made.__flags__ & _IMMUTABLE:
@@ -177,6 +177,12 @@ def _of_library(graph: Graph, made: type) -> Any:
         if _is_put_there(value, module):
             graph.after.append((module, f"{name}.{attribute}", graph.ref(value, f".{attribute}")))
     return by_name(graph, module, name)
+
+
+def _holders(made: type) -> list[str]:
+    """The modules that hold a class in C of which nobody has said where it is, a package before its parts."""
+    held = [n for n, m in list(sys.modules.items()) if getattr(m, "__dict__", {}).get(made.__name__) is made]
+    return sorted(held, key=lambda name: (name.count("."), name)) if made.__module__ == "builtins" else []
 
 
 def _is_put_there(value: Any, module: str) -> bool:
