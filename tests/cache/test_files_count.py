@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated, Optional, Union
 
 import pytest
 
@@ -393,6 +395,57 @@ def test_texts_in_results_are_checked_where_the_udf_says_so(scenes, tmp_path):
         os.unlink(given["path"])
     fanfold.run(udf, **given)
     assert Path(given["path"]).exists()
+
+
+def either(path: str | Path) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def either_or_none(path: Optional[Union[str, PathLike[str]]] = None) -> str:  # noqa: UP007, UP045
+    return either(path)
+
+
+def some(path: list[Annotated[str | Path, "of scenes"]]) -> str:
+    return either(path[0])
+
+
+@pytest.mark.parametrize(("udf", "given"), [(either, str), (either_or_none, str), (some, lambda path: [str(path)])])
+def test_a_text_counts_where_its_annotation_takes_a_path_as_well(scenes, udf, given):
+    path = scenes / "scene"
+    for content in ("old", "new"):
+        path.write_text(content)
+        assert fanfold.run(udf, path=given(path)) == content
+        age(path)
+    fanfold.run(udf, path=given(path))
+    assert cached(udf, [{"path": given(path)}]) == 1
+    assert fanfold.get_jobs()[0][0].input["path"] == given(path)
+
+
+def test_a_text_that_is_no_path_serves_again_where_a_path_is_taken_as_well(capfd):
+    def name(place: str | Path) -> str:
+        return str(place)
+
+    for place in ("", "no such scene", "https://example.org/scene.tif"):
+        assert [cached(name, [place]) for _ in range(2)] == [0, 1]
+    assert "cannot look" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("annotation", [Path, list[Path], Optional[PathLike]])  # noqa: UP045
+def test_a_text_that_is_returned_counts_where_a_path_was_announced(scenes, monkeypatch, annotation):
+    def made(path: str):
+        with open(path, "w") as file:
+            file.write("made")
+        return [path] if annotation == list[Path] else path
+
+    made.__annotations__["return"] = annotation
+    monkeypatch.chdir(scenes)
+    for path in (str(scenes / "made"), "made.txt"):
+        fanfold.run(made, path=path)
+        assert cached(made, [path]) == 1
+        os.unlink(path)
+        fanfold.run(made, path=path)
+        assert os.path.exists(path)
 
 
 def test_an_age_of_nothing_computes_and_replaces(tmp_path):

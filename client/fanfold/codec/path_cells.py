@@ -3,10 +3,12 @@
 The bytes of a frame are stored apart, and nobody would open them to see. `{"$naming":[paths, frame]}` is the frame,
 with each `Path` as such, and with its texts: all of them where the argument is one of `depends_on`, otherwise those
 of a column that begins with places, which may be paths of a file system beside it. `codec.paths` finds them there.
+So is an argument whose annotation takes a path or its text, with all texts in it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +41,16 @@ def with_paths(value: Any, reference: Any, *, all_texts: bool) -> Any:
     """The reference to a frame or an array, and beside it the paths that it names, if any."""
     named = [path for column in _columns(value) for path in _named_in(column, all_texts)]
     return {"$naming": [named, reference]} if named else reference
+
+
+def with_texts_as_paths(encoded: str) -> str:
+    """An encoded value, and beside it its texts that may be paths of this machine or of S3."""
+    from fanfold.codec.paths import LONGEST_PATH, NamedPath, texts_in
+
+    texts = [one for one in dict.fromkeys(texts_in(json.loads(encoded))) if 0 < len(one) < LONGEST_PATH]
+    looked_at = [one for one in texts if not (named := NamedPath(one)).is_far or named.is_in_s3]
+    paths = json.dumps([{"$path": ["Path", one]} for one in looked_at])
+    return f'{{"$naming":[{paths},{encoded}]}}' if looked_at else encoded
 
 
 def _columns(value: Any) -> Iterator[Iterable[Any]]:

@@ -30,6 +30,8 @@ FILE, FOLDER, SYSTEM = "Path", "Folder", "System"
 _BUCKET = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:)")
 #: What parts a path from what else a library wants to know: `NETCDF:"a.nc":rain`, `places.gpkg|layername=towns`.
 _BESIDE_A_PATH = re.compile(r"[\"':|!?,]")
+#: What a text is like that may be a path: one in S3, or one with a folder before it, or an ending behind.
+_LIKE_A_PATH = re.compile(r"(s3://|file:|/|(?!\w+://)[^\n]{0,300}(/|\.[A-Za-z]\w{1,9}\Z))")
 #: In a folder that is a Zarr store: written when the store is, and not by who fills a part of it.
 _STORE_MARKS = ("zarr.json", ".zmetadata", ".zgroup", ".zarray", ".zattrs")
 #: A file that names more objects in S3 than this cannot be looked at: each is a request.
@@ -171,13 +173,13 @@ def local_path(text: str) -> str | None:
 
 
 def result_paths(text: str, *, texts: bool, here: bool) -> list[NamedPath]:
-    """The paths in an encoded result: every `Path`, and where `texts` what looks like one, in S3 or from the root."""
+    """The paths in an encoded result: every `Path`, and where `texts` what looks like one, in S3 or on a disk."""
     if not texts and not names_paths(text):
         return []
     tree = json.loads(text)
     found = set(_noted(tree))
     if texts:
-        found.update(NamedPath(path) for path in texts_in(tree) if path.startswith((S3, LOCAL, _FILE_URL)))
+        found.update(NamedPath(path) for path in texts_in(tree) if _LIKE_A_PATH.match(path))
     return sorted(one for one in found if here or one.is_far)
 
 

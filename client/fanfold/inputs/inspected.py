@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator
+from os import PathLike
+from types import UnionType
 from typing import Any
 
 from fanfold.inputs.signature import Coerce, Declared, Rejection, parsed
@@ -109,3 +111,36 @@ def each_by(coerce: Coerce | None) -> Coerce:
             return tuple(map(coerce, listed))  # `args=[1, 2]` on a command line
 
     return made
+
+
+def paths_in(found: Declared) -> tuple[tuple[str, ...], bool]:
+    """The parameters that take a path or the text of one; and whether a path is what is returned, or among it."""
+    either = tuple(name for name, annotation in found.annotations.items() if _takes_path_or_text(annotation))
+    return either, _names_path(found.returns)
+
+
+def _takes_path_or_text(annotation: Any) -> bool:
+    """Whether text is taken for what an annotation says to be a path, or a text: `str | Path`, `list[str | Path]`."""
+    members = _members(annotation)
+    if typing.get_origin(annotation) in (typing.Union, UnionType) and str in members and any(map(_is_path, members)):
+        return True
+    return any(map(_takes_path_or_text, members))
+
+
+def _names_path(annotation: Any) -> bool:
+    """Whether a path is what an annotation says, or is among it."""
+    return _is_path(annotation) or any(map(_names_path, _members(annotation)))
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """What an annotation is made of; of `Annotated` the annotation."""
+    annotation = getattr(annotation, "__value__", annotation)  # of `type Place = str | Path`
+    if typing.get_origin(annotation) is typing.Literal:
+        return ()
+    arguments = typing.get_args(annotation)
+    return arguments[:1] if typing.get_origin(annotation) is typing.Annotated else arguments
+
+
+def _is_path(annotation: Any) -> bool:
+    kind = typing.get_origin(annotation) or annotation  # of `PathLike[str]`
+    return isinstance(kind, type) and (kind is PathLike or issubclass(kind, PathLike))

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode_json, encode_json
-from fanfold.codec.path_cells import TextsArePaths
+from fanfold.codec.path_cells import TextsArePaths, with_texts_as_paths
 from fanfold.codec.values import JSON_SCALARS, Own, PutBlob, plain_text
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs.signature import Rejection, Signature
@@ -28,15 +28,16 @@ def sender(
     sealing: GetSealing | None = None,
     *,
     objects: object = None,
-    paths_in: Sequence[str] = (),
+    paths_in: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> Send:
     """What writes bound arguments as canonical text; it raises `Rejection` for a value that cannot be sent.
 
     Anything binary above 1 KB goes to `put_blob(sha256_hex, data)`. `own` says how classes and functions of the user's
     own travel (see `encode_json`); secrets go by what `sealing()` gives, and without it not at all. `objects` is where
     the arguments are kept, and results of other jobs may lie; without it these are refused. `paths_in` are the
-    parameters whose texts are paths, those in the cells of frames too.
+    parameters whose texts are paths, those in the cells of frames too, and those whose texts may be.
     """
+    are_paths, may_be_paths = paths_in
 
     def send(arguments: Mapping[str, Any]) -> str:
         again = _that_come_again(arguments) if len(arguments) > 1 else {}
@@ -47,8 +48,10 @@ def sender(
         return written(arguments, again)
 
     def written(arguments: Mapping[str, Any], again: Mapping[str, str]) -> str:
-        files = {again.get(name, name) for name in paths_in}
-        if all(type(arguments.get(name)) in _ATOMS for name in files):
+        files = {again.get(name, name) for name in are_paths}
+        if not any(name in arguments for name in may_be_paths) and all(
+            type(arguments.get(name)) in _ATOMS for name in files
+        ):
             try:
                 return encode_json(arguments, put_blob=put_blob, name="input", own=None)
             except CodecError:
@@ -57,7 +60,7 @@ def sender(
         from fanfold.codec.stored import referring_to, resolve
 
         with sealed_by(sealing), referring_to(objects):
-            return _one_by_one(resolve(arguments), put_blob, own, files)
+            return _one_by_one(resolve(arguments), put_blob, own, files, may_be_paths)
 
     return send
 
@@ -68,7 +71,8 @@ def scalar_sender(signature: Signature, constants: Mapping[str, Any]) -> Callabl
     Its text is that of `sender`, of the input's own arguments alone; nothing for any other input.
     """
     first = signature.first
-    if first is None or first in constants or not signature.required <= {first, *constants}:
+    may_be_path = first in signature.paths[0]
+    if first is None or may_be_path or first in constants or not signature.required <= {first, *constants}:
         return _by_name
     fits = getattr(signature.coercers.get(first, _as_it_is), "fits", None)
     if fits is None:
@@ -106,7 +110,9 @@ def _that_come_again(arguments: Mapping[str, Any]) -> dict[str, str]:
     return again
 
 
-def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own, files: Collection[str]) -> str:
+def _one_by_one(
+    arguments: Mapping[str, Any], put_blob: PutBlob, own: Own, files: Collection[str], may_be_paths: Sequence[str]
+) -> str:
     """Each argument as a text of its own, for a job's constants and a run's own arguments are put together as text."""
     import json
 
@@ -114,7 +120,8 @@ def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own, files
     for name, value in arguments.items():
         try:
             put = TextsArePaths(put_blob) if name in files else put_blob
-            texts.append(f"{json.dumps(name)}:{encode_json(value, put_blob=put, name=name, own=own)}")
+            text = encode_json(value, put_blob=put, name=name, own=own)
+            texts.append(f"{json.dumps(name)}:{with_texts_as_paths(text) if name in may_be_paths else text}")
         except CodecError as error:
             reason = f"{error.message.rstrip('.')}; {error.instead}" if error.instead else error.message.rstrip(".")
             raise Rejection(reason, parameter=name, value=value) from None

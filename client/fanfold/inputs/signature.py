@@ -390,15 +390,18 @@ class Signature(NamedTuple):
     #: What it says that it returns; None where it does not say.
     returns: Any = None
     defaults: Mapping[str, Any] = NO_DATA
+    #: The parameters that take a path or the text of one, and whether a path is among what is returned.
+    paths: tuple[tuple[str, ...], bool] = ((), False)
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
         """The signature of `fn`; an `*args` is a parameter that takes a list."""
-        found = _plain(fn)
+        found, paths = _plain(fn), ((), False)
         if found is None:
-            from fanfold.inputs.inspected import declared  # and `inspect`, which takes 4 ms to import
+            from fanfold.inputs.inspected import declared, paths_in  # and `inspect`, which takes 4 ms to import
 
             found = declared(fn)
+            paths = paths_in(found)
         name = getattr(fn, "__name__", type(fn).__name__)
         coercers = {one: made for one, annotation in found.annotations.items() if (made := coercer(annotation))}
         if found.several is not None:
@@ -416,6 +419,7 @@ class Signature(NamedTuple):
             annotations=tuple(found.annotations.values()),
             returns=found.returns,
             defaults=found.defaults,
+            paths=paths,
         )
 
     def check_returns(self) -> None:

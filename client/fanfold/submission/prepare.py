@@ -201,20 +201,20 @@ class Draft:
         self.parameters, self.plain_defaults = signature.parameters, signature.plain_defaults
         if self.options.serializer == "auto":
             signature.check_returns()
-        self._has_noted_path = False
-        self._depends_text = ""
-        self.path_rules = PathRules((), self.options.check_paths)
+        self._has_noted_path, self._depends_text = False, ""
+        (paths_or_texts, returns_path), check_paths = signature.paths, self.options.check_paths
+        self.path_rules = PathRules((), (returns_path or None) if check_paths is None else check_paths)
         if self.options.depends_on:
             from fanfold.submission.depends import resolve
 
             named, self._depends_text = resolve(self.options.depends_on, self.parameters, signature.defaults)
-            self.path_rules = PathRules(named, self.options.check_paths)
+            self.path_rules = self.path_rules._replace(parameters=named)
         self._signature = signature
         self._given = constants
         #: Runs that are to have the result of another job's run, which has none.
         self.without_input: list[int] = []
-        paths_in = self.path_rules.parameters
-        self._send = sender(put_blob, self._carried, self.sealing, objects=engine.stores.objects, paths_in=paths_in)
+        paths = self.path_rules.parameters, paths_or_texts
+        self._send = sender(put_blob, self._carried, self.sealing, objects=engine.stores.objects, paths_in=paths)
         #: What all runs have in common, as text; known when the first input has been checked with it.
         self.constants = "" if constants else "{}"
 
