@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -21,6 +21,8 @@ from fanfold.settings import current
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from fanfold.codec.paths import NamedPath
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,48 +46,62 @@ class CachedFunction(Generic[P, R]):
         self._exclude = tuple(exclude)
         self._reset = reset
         #: As it was at the first call: what the function itself changes makes it no other.
-        self._code = ""
+        self._code, self._code_paths = "", "{}"
+        self._paths_or_texts: tuple[str, ...] = ()
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The result that was kept, or a new one. What cannot be told to be the same is computed."""
-        path = self._path(args, kwargs)
-        if path is None:
+        path, texts = self._asked_for(args, kwargs)
+        stamps = None if path is None else _stamps(texts)
+        if path is None or stamps is None:
             return self._fn(*args, **kwargs)
-        kept = None if self._reset else _read(path, self._max_age_s)
+        kept = None if self._reset else _read(path, self._max_age_s, stamps)
         if kept is None:
             asked_at = time.time()
             with _alone(path):
                 # Another may have computed it meanwhile: that is no older than this call, and good for `reset` too.
-                kept = _read(path, time.time() - asked_at if self._reset else self._max_age_s)
+                stamps = _stamps(texts)
+                kept = _read(path, time.time() - asked_at if self._reset else self._max_age_s, stamps)
                 if kept is None:
                     kept = (self._fn(*args, **kwargs),)
-                    _write(path, kept[0])
+                    _write(path, kept[0], stamps, _stamps(texts))
         value: R = kept[0]
         return value
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         return self if owner is None else functools.partial(self, owner)
 
-    def _path(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Path | None:
-        """Where the result of these arguments is kept; None where there is no telling whether it is the same."""
+    def _asked_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Path | None, list[str]]:
+        """Where the result of these arguments is kept, and the texts of what it depends on, in which files are named.
+
+        None where there is no telling whether it is the same.
+        """
         import inspect
 
         from fanfold.codec import encode_json
+        from fanfold.codec.path_cells import with_texts_as_paths
+        from fanfold.codec.paths import code_paths
+        from fanfold.inputs.inspected import declared, paths_in
         from fanfold.source.capture import capture
 
         blobs: list[str] = []
         try:
             with _first_calls.lock:  # a thread that came second would meet, and count, what the first has noted here
-                self._code = self._code or capture(self._fn).code_hash
+                if not self._code:
+                    bundle = capture(self._fn)
+                    self._code_paths, self._paths_or_texts = code_paths(bundle.graph), paths_in(declared(self._fn))[0]
+                    self._code = bundle.code_hash
             given = inspect.signature(self._fn).bind(*args, **kwargs)
             given.apply_defaults()
             counted = {name: value for name, value in given.arguments.items() if name not in self._exclude}
             text = encode_json(counted, put_blob=lambda sha256, _: blobs.append(sha256))
+            either = {name: counted[name] for name in self._paths_or_texts if name in counted}
+            named = with_texts_as_paths(encode_json(either, put_blob=lambda *_: None))
         except (CaptureError, CodecError, TypeError):
-            return None
+            return None, []
         key = hashlib.sha256("\0".join([self._code, text, *blobs]).encode()).hexdigest()
-        return _root() / self._folder / key
+        return _root() / self._folder / key, [text, named, self._code_paths]
 
 
 def _check_excluded(fn: Callable[..., Any], names: Sequence[str]) -> None:
@@ -141,27 +157,64 @@ def _alone(path: Path) -> Iterator[None]:
             os.close(fd)
 
 
-def _read(path: Path, max_age_s: float) -> tuple[Any] | None:
+_Stamps = Mapping["NamedPath", str]
+
+
+def _read(path: Path, max_age_s: float, given: _Stamps | None) -> tuple[Any] | None:
+    """What is kept there, while the files that the call is given, and it names itself, are as they were; in a tuple."""
     from fanfold.codec import decode
+    from fanfold.codec.paths import CannotLook
 
     try:
-        if time.time() - path.stat().st_mtime > max_age_s:
+        if given is None or time.time() - path.stat().st_mtime > max_age_s:
             return None
-        codec, _, data = path.read_bytes().partition(b"\n")
-        return (decode(codec.decode(), data),)
-    except (OSError, CodecError, UnicodeDecodeError):  # there is none, or half of one
+        head, _, data = path.read_bytes().partition(b"\n")
+        codec, *marks = head.decode().split(" ")
+        return (decode(codec, data),) if marks == _marks(given, codec, data) else None
+    except (OSError, CodecError, UnicodeDecodeError, CannotLook):  # there is none, or half of one
         return None
 
 
-def _write(path: Path, value: Any) -> None:
+def _write(path: Path, value: Any, before: _Stamps | None, after: _Stamps | None) -> None:
+    """Keep a result, unless one of the files has changed meanwhile: nobody can tell which of the two it was made of."""
     from fanfold.codec import encode
+    from fanfold.codec.paths import ABSENT, CannotLook
 
-    with suppress(CodecError, OSError):  # what cannot be kept is computed again
+    if before is None or after is None or any(before[one] not in (ABSENT, after[one]) for one in before):
+        return
+    with suppress(CodecError, OSError, CannotLook):  # what cannot be kept is computed again
         encoded = encode(value)
+        head = " ".join([encoded.codec, *_marks(after, encoded.codec, encoded.data)])
         path.parent.mkdir(parents=True, exist_ok=True)
         own = path.with_name(f"{path.name}.{os.getpid()}")
-        own.write_bytes(encoded.codec.encode() + b"\n" + encoded.data)
+        own.write_bytes(head.encode() + b"\n" + encoded.data)
         own.replace(path)
+
+
+def _stamps(texts: Sequence[str]) -> _Stamps | None:
+    """What the files that encoded values name lead to now; None where nobody can tell."""
+    from fanfold.codec.paths import CannotLook, Stamps, argument_paths
+
+    stamps = Stamps()
+    try:
+        paths = argument_paths(texts, (), here=True)
+        stamps.look(paths)
+        return {one: stamps.of(one) for one in paths}
+    except CannotLook:
+        return None
+
+
+def _marks(given: _Stamps, codec: str, data: bytes) -> list[str]:
+    """What stands for the files that a call was given, and that its result names. Raises `CannotLook`."""
+    from fanfold.codec.encoded import text_of
+    from fanfold.codec.paths import Stamps, result_paths
+
+    text = text_of(codec, data)
+    named = result_paths(text.decode(), texts=False, here=True) if text else []
+    if not given and not named:
+        return []
+    listed = hashlib.sha256(repr(sorted(given.items())).encode()).hexdigest()
+    return [listed, Stamps().digest(named, of_result=True)]
 
 
 @overload
