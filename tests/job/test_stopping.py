@@ -102,3 +102,38 @@ def test_another_line_is_another_failure():
     _, first = failing(9)
     _, other = failing(9, line=8)
     assert not any(watch.note(event.status, event.error) for event in [*first, *other])
+
+
+def ended_at(*lines, status=RunStatus.TIMED_OUT, type="TimeoutError"):
+    """The end of a run at a limit, which stood at these lines, the innermost first."""
+    dump = "\n".join(f'  File "{name}", line {line} in f' for name, line in lines)
+    return status, RunError(type, "the limit", f"Current thread 0x1 (most recent call first):\n{dump}")
+
+
+@pytest.mark.parametrize(
+    ("status", "type"), [(RunStatus.TIMED_OUT, "TimeoutError"), (RunStatus.OUT_OF_MEMORY, "MemoryError")]
+)
+def test_runs_that_all_hang_or_run_out_of_memory_at_one_place_end_the_job(status, type):
+    hangs = ended_at(("socket.py", 718), ("tiles.py", 7), status=status, type=type)
+    watch = FailureWatch("same")
+    assert [watch.note(*hangs) for _ in range(10)][-1] == f"the first 10 runs all failed with {type} at tiles.py:7"
+    climbing = FailureWatch("same", escalates=True)
+    assert not any(climbing.note(*hangs) for _ in range(20))
+
+
+def test_runs_that_compute_for_too_long_each_stand_elsewhere():
+    watch = FailureWatch("same")
+    assert not any(watch.note(*ended_at(("solver.py", 30 + n % 3), ("tiles.py", 7))) for n in range(20))
+
+
+def hangs(i: int):
+    time.sleep(60)
+
+
+def test_what_hangs_ends_the_job_after_ten_runs():
+    udf = fanfold.udf(hangs, timeout_s=0.1)
+    job = fanfold.submit(udf, range(60), max_workers=2, collect=False).wait(timeout=120)
+    assert job.counts()["timed_out"] >= 10
+    assert "cancelled" in job.counts()
+    with pytest.raises(fanfold.RunTimedOut, match="the first 10 runs all failed with TimeoutError at "):
+        job.results()

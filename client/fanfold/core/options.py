@@ -96,14 +96,17 @@ STOP_ON_ERROR = (SAME, FIRST, NEVER)
 #: So many runs that fail the same way, and none that succeeds, are a fault of the code, not of an input.
 _FIRST_RUNS = 10
 _LOCATION = r'File "([^"]*)", line (\d+)'
+_FAILED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
 
 
 class FailureWatch:
     """Watches how a job's runs end, one after the other, and says why no more of them are to be started."""
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, rule: str, *, escalates: bool = False) -> None:
+        """`escalates`: what meets a limit goes to larger machines, and has not failed yet."""
         self._rule = rule
-        self._first: tuple[str, str] | None = None
+        self._kinds = _FAILED[:1] if escalates else _FAILED
+        self._first: tuple[str, list[str]] | None = None
         self._count = 0
 
     def note(self, status: RunStatus, error: RunError | None) -> str:
@@ -113,7 +116,7 @@ class FailureWatch:
             return 'a run failed, and stop_on_error is "first"'
         if self._rule != SAME:
             return ""
-        failure = _failure(error) if status is RunStatus.FAILED and error is not None else None
+        failure = _failure(status, error) if status in self._kinds and error is not None else None
         if failure is None or self._first not in (None, failure):
             self._rule = NEVER
             return ""
@@ -122,14 +125,18 @@ class FailureWatch:
         if self._count < _FIRST_RUNS:
             return ""
         self._rule = NEVER
-        kind, where = failure
+        kind, (*_, where) = failure
         return f"the first {_FIRST_RUNS} runs all failed with {kind}{f' at {where}' if where else ''}"
 
 
-def _failure(error: RunError) -> tuple[str, str]:
-    """What an exception is and where it was raised; its message may name the input, and is another for each run."""
-    found = re.findall(_LOCATION, error.traceback)
-    return error.type, f"{found[-1][0]}:{found[-1][1]}" if found else ""
+def _failure(status: RunStatus, error: RunError) -> tuple[str, list[str]]:
+    """What an exception is and where it was raised; its message may name the input, and is another for each run.
+
+    Of a run that was ended at a limit it is where each of its calls stood: one that hangs stands there, one that
+    computes is elsewhere each time.
+    """
+    found = [f"{file}:{line}" for file, line in re.findall(_LOCATION, error.traceback)] or [""]
+    return error.type, found[-1:] if status is RunStatus.FAILED else found
 
 
 RetryOn = Iterable[type[BaseException] | str]

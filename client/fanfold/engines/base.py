@@ -349,7 +349,7 @@ def reason_to_stop(state: JobState) -> str:
     counts = state.counts()
     if state.header.cancelled_at is not None or counts[RunStatus.SUCCEEDED] or counts[RunStatus.CACHED]:
         return ""
-    watch = FailureWatch(state.header.stop_on_error)
+    watch = FailureWatch(state.header.stop_on_error, escalates=bool(state.header.ladder))
     for index in islice(state.indexes(*BAD), _LOOKED_AT):
         if (error := state.error(index)) is not None and error.type == InputMissing.__name__:
             continue  # the code has not been tried

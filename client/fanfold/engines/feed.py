@@ -142,7 +142,7 @@ class JobFeed:
         self._recorder = Recorder(header, stores, self._manifest.cache_keys)
         #: What made reading or recording impossible (a full disk); nothing more is taken then.
         self.broken: StoreError | None = None
-        self._watch = FailureWatch(header.stop_on_error)
+        self._watch = FailureWatch(header.stop_on_error, escalates=bool(header.ladder))
         self._stopped = self._has_succeeded = False
         #: How many calls have been given and have not ended.
         self._out = 0

@@ -396,7 +396,8 @@ class Signature(NamedTuple):
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
         """The signature of `fn`; an `*args` is a parameter that takes a list."""
-        found, paths = _plain(fn), ((), False)
+        found = _plain(fn)
+        paths: tuple[tuple[str, ...], bool] = ((), False)
         if found is None:
             from fanfold.inputs.inspected import declared, paths_in  # and `inspect`, which takes 4 ms to import
 

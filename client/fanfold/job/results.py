@@ -451,7 +451,8 @@ def _is_no_label(value: Any) -> bool:
 
     So are a dataset, what dask has not computed, and an object of which Python says no more than where it lies.
     """
-    if type(value).__repr__ is object.__repr__:
+    kind: Any = type(value)
+    if kind.__repr__ is object.__repr__:
         return True
     if isinstance(value, (list, tuple)):
         return any(map(_is_no_label, value[:100]))
