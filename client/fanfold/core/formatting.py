@@ -29,21 +29,34 @@ class Seconds(float):
     __str__ = __repr__
 
 
+#: Beyond it nothing is a time.
+_LONGEST_S = 1e12
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them: 12 µs, 0.3 ms, 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
-    if seconds < 0:  # between two clocks, of which one is ahead
-        return f"-{duration(-seconds)}"
+    if not seconds >= 0:  # between two clocks, of which one is ahead; or not a number, as a broken writer has it
+        return f"-{duration(-seconds)}" if seconds < 0 else "unknown"
     if 0 < seconds < 0.0001:
         return f"{max(1.0, seconds * 1e6):.0f} µs"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 or seconds <= 0 else f"{seconds * 1000:.1f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
+    whole = round(min(seconds, _LONGEST_S))
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s".removesuffix(" 0 s")
-    minutes = round(seconds / 60)
+    minutes = round(min(seconds, _LONGEST_S) / 60)
     return f"{minutes // 60:,} h {minutes % 60} min".removesuffix(" 0 min")
+
+
+def finite(value: object) -> float | None:
+    """A number that can be drawn and added; None for anything else, as a broken writer of events may have given it."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 #: Up to how many of a unit are told in it, and how many seconds it has.

@@ -107,4 +107,6 @@ def input_line(contents: Contents, index: int) -> str:
         given = contents.own_arguments(index)
     except FanfoldError as error:
         return f"({error.message})"
+    except Exception as error:  # noqa: BLE001  reading may run the user's own code
+        return f"({type(error).__name__}: {error})"
     return ", ".join(f"{name}={short(value)}" for name, value in given.items())

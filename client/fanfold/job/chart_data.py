@@ -13,6 +13,7 @@ import numpy as np
 from fanfold.contract.records import NamedTuple
 from fanfold.core.columns import CODES, STATUSES
 from fanfold.core.fold import JobState
+from fanfold.core.formatting import finite
 from fanfold.core.models import Event, RunStatus
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def histogram(durations_s: list[float]) -> list[tuple[float, float, int]]:
 
 def durations(state: JobState) -> list[float]:
     """Seconds that each attempt took that was performed."""
-    return state.measured_s()
+    return [took_s for took_s in state.measured_s() if math.isfinite(took_s)]
 
 
 def load_step(state: JobState) -> int:
@@ -231,8 +232,10 @@ class LoadSample(NamedTuple):
     def of(cls, event: Event) -> LoadSample:
         """The sample that a usage event tells of."""
         data = event.data
-        disk, received, sent = (data.get(name) for name in ("disk_free_mib", "network_in_mib", "network_out_mib"))
-        cpu_percent, memory_mib = float(data.get("cpu_percent") or 0), float(data.get("memory_mib") or 0)
+        disk, received, sent = (
+            finite(data.get(name)) for name in ("disk_free_mib", "network_in_mib", "network_out_mib")
+        )
+        cpu_percent, memory_mib = finite(data.get("cpu_percent")) or 0.0, finite(data.get("memory_mib")) or 0.0
         machine = str(data.get("machine") or "")
         return cls(event.at, event.index, cpu_percent, memory_mib, disk, received, sent, machine)
 

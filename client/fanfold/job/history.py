@@ -80,17 +80,17 @@ def _job_events(state: JobState) -> Iterator[tuple[float, str]]:
 def _in_words(event: Event) -> str:
     """What an event of the job as a whole tells."""
     data = event.data
-    if event.kind is EventKind.STAGE and data["name"] == "ramp":
+    if event.kind is EventKind.STAGE and data.get("name") == "ramp":
         judged = f", after {counted(data['judged'], 'run')} had been judged" if data.get("judged") else ""
         return f"the ramp went on to its first {counted(data.get('stop', 0), 'run')}{judged}"
     if event.kind is EventKind.STAGE:
-        return f"dispatch {data['name']} was widened to {counted(data.get('children', 0), 'execution')} at once"
+        return f"dispatch {data.get('name', '')} was widened to {counted(data.get('children', 0), 'execution')} at once"
     if event.kind is EventKind.LARGER:
         machine = f" on {data['instance_type']}" if data.get("instance_type") else ""
-        return f"{counted(data.get('count', 0), 'run')} that were too large went to job {data['name']}{machine}"
+        return f"{counted(data.get('count', 0), 'run')} that were too large went to job {data.get('name', '')}{machine}"
     reason = f": {data['reason']}" if data.get("reason") else ""
     words = _IN_WORDS.get(event.kind, event.kind.value.replace("_", " "))
-    return f"{words} {data['name']} {data.get('state', '')}".strip() + reason
+    return f"{words} {data.get('name', '')} {data.get('state', '')}".strip() + reason
 
 
 def clock(at: float) -> str:

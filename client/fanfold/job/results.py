@@ -316,11 +316,11 @@ def fold_results(
     kept = [number for number, value in enumerate(values) if value is not None]
     if flatten and kept:
         some, index = [values[number] for number in kept], _index([inputs[number] for number in kept])
-        frames = [_as_pandas(value) for value in some]
+        frames = [as_pandas(value) for value in some]
         whole = None
         if all(frame is not None for frame in frames):
             whole = _concatenate(index, [frame for frame in frames if frame is not None])
-        elif all(map(_is_record, some)):
+        elif all(map(is_record, some)):
             from fanfold.job.tables import of_records
 
             whole = _with_level_names(of_records(some, index))
@@ -332,7 +332,8 @@ def fold_results(
     return column.to_frame()
 
 
-def _is_record(value: Any) -> bool:
+def is_record(value: Any) -> bool:
+    """Whether a value makes a row of a table, its keys the columns."""
     return type(value) is dict and bool(value) and all(isinstance(key, str) for key in value)
 
 
@@ -346,7 +347,7 @@ def say_none(left_out: int, count: int) -> None:
 def _say_mixed(values: Sequence[Any], frames: Sequence[object]) -> None:
     """Say on stderr that frames, or dicts, stand in a column as they are, since there is another value among them."""
     kinds = list(dict.fromkeys(type(value).__name__ for value in values))
-    if len(kinds) > 1 and (any(frame is not None for frame in frames) or any(map(_is_record, values))):
+    if len(kinds) > 1 and (any(frame is not None for frame in frames) or any(map(is_record, values))):
         told = (
             f"fanfold: the results are of several kinds ({', '.join(kinds[:3])}), so each stands in a row of its own,"
         )
@@ -466,7 +467,7 @@ def _is_no_label(value: Any) -> bool:
     return (
         is_array
         or type(value).__module__ == "fanfold.codec.stored"
-        or _as_pandas(value) is not None
+        or as_pandas(value) is not None
         or hasattr(value, "geom_type")
     )
 
@@ -490,7 +491,8 @@ def _is_plain(values: Sequence[Any]) -> bool:
     return len({type(value) for value in values}) == 1 and isinstance(values[0], (bool, int, float, str))
 
 
-def _as_pandas(value: Any) -> pd.DataFrame | None:
+def as_pandas(value: Any) -> pd.DataFrame | None:
+    """A table of any library as one of pandas; None where a value is none."""
     root = type(value).__module__.partition(".")[0]
     if root in ("pandas", "geopandas"):
         import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fanfold.core.formatting import duration
+from fanfold.core.formatting import duration, finite
 from fanfold.core.models import Event
 
 
@@ -48,9 +48,10 @@ def step_record(event: Event) -> StepRecord:
         (True, False): "saved",
         (True, True): "loaded",
     }[is_checkpoint, was_given]
-    made_at, made_by = float(data.get("made_at", event.at)), str(data.get("made_by", event.job_id))
-    took_s = float(data.get("took_s", 0.0))
-    return StepRecord(event.index, event.attempt, str(data.get("name", "")), how, event.at, took_s, made_at, made_by)
+    name, made_by = str(data.get("name", "")), str(data.get("made_by", event.job_id))
+    made_at, took_s = finite(data.get("made_at")), finite(data.get("took_s"))
+    made_at = event.at if made_at is None else made_at
+    return StepRecord(event.index, event.attempt, name, how, event.at, took_s or 0.0, made_at, made_by)
 
 
 def latest(records: list[StepRecord]) -> list[StepRecord]:

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fanfold.errors import CodecError
 from fanfold.job import Job
 from fanfold.job.export import MOSAICS, without_index, write_frame
+from fanfold.job.unread import UnreadResult, unread_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,11 +20,24 @@ def write_download(job: Job, path: Path) -> None:
 
     Raises `CodecError` where that kind has no room for it.
     """
-    if path.suffix in MOSAICS:
-        job.collect(path, ignore_exceptions=True, verbose=False)
-        return
-    frame = job.collect(ignore_exceptions=True, verbose=False)
+    try:
+        if path.suffix in MOSAICS:
+            job.collect(path, ignore_exceptions=True, verbose=False)
+            return
+        frame = job.collect(ignore_exceptions=True, verbose=False)
+    except CodecError as error:
+        if unread := unread_results(job):
+            raise _unread_error(unread) from error
+        raise
     write_frame(_for_spreadsheets(frame) if path.suffix == ".csv" else frame, path)
+
+
+def _unread_error(unread: list[UnreadResult]) -> CodecError:
+    more = f", and {len(unread) - 1:,} more" if len(unread) > 1 else ""
+    return CodecError(
+        f"The result of run {unread[0].run} cannot be read{more}: {unread[0].why}",
+        next_step="the job's table has the others, and `job[0].result()` reads one of them; or run it again.",
+    )
 
 
 #: What makes a spreadsheet take a cell for a formula.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -24,6 +25,8 @@ from fanfold.job.chart_data import LoadSample
 from fanfold.job.step_history import StepRecord, step_record
 from fanfold.workbench.job_log import JobLog
 from fanfold.workbench.results_process import ResultsProcess
+
+_log = logging.getLogger(__name__)
 
 #: How long a page waits for a look before it goes on with what it has.
 _PATIENCE_S = 2.0
@@ -78,6 +81,9 @@ class SharedReader:
                 self.trouble, self.read_at = None, time.time()
             except FanfoldError as error:
                 self.trouble = error
+            except Exception as error:  # noqa: BLE001  told as well: the page would stand still without a word
+                _log.exception("a look failed")
+                self.trouble = FanfoldError(f"{type(error).__name__}: {error}")
             finally:
                 self._looked, self._began = time.monotonic(), None
 

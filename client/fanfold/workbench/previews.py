@@ -18,10 +18,12 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import counted
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
+from fanfold.core.shown import text_of
 from fanfold.errors import FanfoldError
 from fanfold.job.map import picture_of
 from fanfold.job.results import Contents
 from fanfold.job.shapes import Drawing, drawing_of, is_shape, located, shapes_of
+from fanfold.job.unread import why_not_read
 from fanfold.workbench.job.charts import Plot
 
 _ROWS, _COLUMNS = 50, 40
@@ -81,6 +83,8 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
             value = contents.value(index, output)
     except FanfoldError as error:
         return Preview(str(error))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  reading may run the user's own code
+        return Preview(f"It cannot be read: {why_not_read(error)}")
     try:
         return preview(value)._replace(note="\n".join(noted))
     except Exception as error:  # noqa: BLE001  the user's own types, and what they do when they are looked at
@@ -89,7 +93,10 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
 
 def look_at(contents: Contents, index: int, output: Output | None) -> tuple[str, Preview | None]:
     """A run's arguments in words, and a look at its result where it has one."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in contents.arguments(index).items())
+    try:
+        arguments = ", ".join(f"{name}={text_of(value)}" for name, value in contents.arguments(index).items())
+    except Exception as error:  # noqa: BLE001  as above; what it has given is shown all the same
+        arguments = f"(they cannot be read: {why_not_read(error)})"
     return arguments[:_ARGUMENT_CHARACTERS], None if output is None else seen_of(contents, index, output)
 
 

@@ -14,6 +14,7 @@ from fanfold.api.submit import get_job
 from fanfold.core.models import JobHeader, Output
 from fanfold.engines.base import engine_for
 from fanfold.job.results import Contents
+from fanfold.job.unread import UnreadResult
 from fanfold.workbench.asked_process import answer
 from fanfold.workbench.downloads import write_download
 from fanfold.workbench.job.collected import CELLS_IN_SHORT, CollectedJobs, TableColumn
@@ -21,6 +22,9 @@ from fanfold.workbench.previews import MOST_BYTES, Preview, in_short, look_at, p
 
 #: So many viewers are answered side by side: one who has a large job read holds up no other.
 _THREADS = 4
+
+#: Results that cannot be read of which the page says so by their numbers.
+_UNREAD = 5
 
 _collected = CollectedJobs()
 
@@ -40,10 +44,10 @@ def import_first() -> None:
         import_module("pandas")
 
 
-def read_columns(job_id: str, engine: str, version: int) -> tuple[list[TableColumn], int]:
-    """The columns of a job's table of results, and how many rows it has."""
+def read_columns(job_id: str, engine: str, version: int) -> tuple[list[TableColumn], int, list[UnreadResult], int]:
+    """The columns of a job's table, its rows, the first of the results that cannot be read, and how many these are."""
     found = _collected.of(job_id, engine, version)
-    return found.columns, len(found.frame)
+    return found.columns, len(found.frame), list(found.unread[:_UNREAD]), len(found.unread)
 
 
 def read_page(job_id: str, engine: str, version: int, part: tuple[int, int], order: dict[str, Any]) -> bytes:

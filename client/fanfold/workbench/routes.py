@@ -138,7 +138,12 @@ def _in_short(followed: FollowedJob, outputs: dict[int, Output]) -> dict[int, st
     plain = {index: one for index, one in outputs.items() if is_plain_result(one) or not is_read_in_short(one)}
     found = {index: in_short(contents, index, one) for index, one in plain.items()}
     others = {index: one for index, one in outputs.items() if index not in found}
-    return found | (followed.results.ask("look_in_short", followed.job.header, others) if others else {})
+    if not others:
+        return found
+    try:
+        return {**found, **followed.results.ask("look_in_short", followed.job.header, others)}
+    except FanfoldError as error:  # the runs are shown all the same
+        return found | dict.fromkeys(others, f"({error.message})")
 
 
 def _of_status(state: JobState, status: str) -> Iterable[int]:

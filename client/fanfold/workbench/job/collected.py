@@ -8,10 +8,11 @@ import operator
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from fanfold.api.submit import get_job
 from fanfold.contract.records import NamedTuple
@@ -19,6 +20,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import GOOD
 from fanfold.errors import InputError
 from fanfold.job.export import without_index
+from fanfold.job.unread import UnreadResult, collect_readable
 from fanfold.workbench.previews import as_text
 
 if TYPE_CHECKING:
@@ -60,8 +62,9 @@ class TableColumn(NamedTuple):
 class Collected:
     """The results of a job that has ended, with each run's arguments as leading columns."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = without_index(frame)
+    def __init__(self, frame: pd.DataFrame, unread: Sequence[UnreadResult] = ()) -> None:
+        """`unread`: of which the frame has only why they could not be read."""
+        self.frame, self.unread = without_index(frame), unread
         self.columns = [
             TableColumn(str(name), _kind_of(self.frame.iloc[:, place])) for place, name in enumerate(self.frame.columns)
         ]
@@ -116,7 +119,7 @@ class Collected:
         fits = np.zeros(len(self.frame), dtype=bool)
         for n, (_, kind) in enumerate(self.columns):
             if kind != "shape":
-                texts = self.frame.iloc[:, n].astype(str)
+                texts = _texts(self.frame.iloc[:, n])
                 fits |= texts.str.contains(words, case=False, regex=False).to_numpy(dtype=bool)
         if found is not None and not fits.any():
             names = ", ".join(column.name for column in self.columns[:CELLS_IN_SHORT])
@@ -135,8 +138,8 @@ class Collected:
         column = self.frame.iloc[:, number].take(places).reset_index(drop=True)
         try:
             column = column.sort_values(ascending=not descending, kind="stable", na_position="last")
-        except TypeError:  # of several kinds, which have no order
-            column = column.astype(str).sort_values(ascending=not descending, kind="stable")
+        except Exception:  # noqa: BLE001  of several kinds, which have no order, or of the user's own
+            column = _texts(column).sort_values(ascending=not descending, kind="stable")
         return places[column.index.to_numpy()]
 
     # --- the map ---------------------------------------------------------------------------------------------------
@@ -167,7 +170,7 @@ class Collected:
             scaled = (values - low) / ((high - low) or 1.0) * (_COLOURS - 2)
             codes = np.where(np.isfinite(values), scaled, _COLOURS - 1).astype("uint8")
             return {"kind": "number", "low": low, "high": high}, codes.tobytes()
-        codes, names = pd.factorize(column.astype(str))
+        codes, names = pd.factorize(_texts(column))
         shown = [str(name) for name in names[: _COLOURS - 1]]
         return {"kind": "text", "names": shown, "more": max(0, len(names) - len(shown))}, np.where(
             (codes >= 0) & (codes < _COLOURS - 1), codes, _COLOURS - 1
@@ -180,24 +183,40 @@ class CollectedJobs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, int], Collected] = OrderedDict()
+        #: One for each table that is being read: who waits for one job's does not hold up who looks at another's.
+        self._reading: WeakValueDictionary[tuple[str, int], _Reading] = WeakValueDictionary()
 
     def of(self, job_id: str, engine: str, version: int) -> Collected:
         """The table of a job as of that version of its state.
 
-        Raises `InputError` while the job runs and where the table is too large, or what `collect` raises.
+        Raises `InputError` while the job runs and where the table is too large, or what `collect_readable` raises.
         """
         key = (job_id, version)
         with self._lock:
-            if key not in self._held:
-                job = get_job(job_id, engine=engine)
-                _ = job.status  # reads how it stands
-                check_ended(job.state)
-                _check_size(job.state)
-                self._held[key] = Collected(job.collect(ignore_exceptions=True, verbose=False))
-            self._held.move_to_end(key)
-            while len(self._held) > _HELD:
-                self._held.popitem(last=False)
-            return self._held[key]
+            reading = self._reading.setdefault(key, _Reading())
+        with reading.lock:
+            found = self._held.get(key) or _collected(job_id, engine)
+            with self._lock:
+                self._held[key] = found
+                self._held.move_to_end(key)
+                while len(self._held) > _HELD:
+                    self._held.popitem(last=False)
+            return found
+
+
+class _Reading:
+    """Held by the thread that reads a table."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+def _collected(job_id: str, engine: str) -> Collected:
+    job = get_job(job_id, engine=engine)
+    _ = job.status  # reads how it stands
+    check_ended(job.state)
+    _check_size(job.state)
+    return Collected(*collect_readable(job))
 
 
 def check_ended(state: JobState) -> None:
@@ -241,7 +260,7 @@ def _compared(column: pd.Series[Any], kind: str, operation: str, wanted: str) ->
         missing = column.isna()
         return (~missing if operation == "!=" else missing).to_numpy(dtype=bool)
     if kind != "number" and not _are_numbers(column):
-        return compare(column.astype(str), wanted).to_numpy(dtype=bool)
+        return compare(_texts(column), wanted).to_numpy(dtype=bool)
     number, is_other = _number(wanted, str(column.name)), operation == "!="  # as a cell without a value always is
     if column.dtype.kind == "O":  # Python's own, of any size
         found = (compare(value, number) if value is not None else is_other for value in column)
@@ -249,6 +268,14 @@ def _compared(column: pd.Series[Any], kind: str, operation: str, wanted: str) ->
     if column.dtype.kind not in "iu" or not isinstance(number, int):  # whole numbers are not all among the floats
         column = column.astype("float64")
     return compare(column, number).to_numpy(dtype=bool, na_value=is_other)
+
+
+def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column's cells as text, also where one of them has none."""
+    try:
+        return column.astype(str)
+    except Exception:  # noqa: BLE001  the user's own types, and what they do when they are looked at
+        return column.astype(object).map(_cell).astype(str)
 
 
 def _are_numbers(column: pd.Series[Any]) -> bool:

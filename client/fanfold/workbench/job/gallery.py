@@ -57,7 +57,13 @@ class Gallery:
         """Find out whether there is something to show; called in a thread."""
         state = self._followed.job.state
         self._runs = list(state.indexes(*GOOD)) if state.done else []
-        self._has_pictures = any(_picture(self._followed, run) is not None for run in self._runs[:_LOOKED_AT])
+        self._has_pictures = any(map(self._is_picture, self._runs[:_LOOKED_AT]))
+
+    def _is_picture(self, run: int) -> bool:
+        try:
+            return _picture(self._followed, run) is not None
+        except FanfoldError:  # the table below says what cannot be read, and why
+            return False
 
     def build(self) -> None:
         """Add the first pictures to the page; nothing where the results are none."""

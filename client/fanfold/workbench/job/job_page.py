@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.panels import CodePanel, HistoryPanel
 from fanfold.workbench.job.results_panel import ResultsPanel
 from fanfold.workbench.job.runs import RunsPanel
-from fanfold.workbench.layout import element, every, script, show, show_silence, text
+from fanfold.workbench.layout import element, every, script, set_text, show, show_silence, text
+
+_log = logging.getLogger(__name__)
 
 _LOOK_S = 0.7
 _OPEN_TAB = "(e) => { window.ff.openTab(e.currentTarget, 'Overview'); emit(); }"
@@ -62,6 +65,9 @@ class _JobPage:
         self._panels: dict[str, Any] = {}
         self._chosen = "Overview"
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
+        #: Why a part of the page is not as new as the others.
+        self._wrong: list[str] = []
+        self._wrong_note = text("", "ff-note ff-hidden").props("role=status")
 
     async def begin(self, tab: str) -> None:
         """Show the tab that the address names, and go on looking. Between its parts other viewers have their turn."""
@@ -111,6 +117,7 @@ class _JobPage:
         """Compute what is new in a thread: of many runs it takes longer than others may wait for their pages."""
         followed, panel = self._followed, self._panels[self._chosen]
         changed, version = followed.version != self._version or not followed.job.state.done, followed.version
+        self._wrong.clear()
         try:
             is_prepared = await asyncio.to_thread(self._prepare, panel, changed=changed)
         except FanfoldError:  # the store is silent meanwhile, or holds what cannot be read: the notice says so
@@ -119,23 +126,34 @@ class _JobPage:
             return
         if changed:
             self._version = version
-            self._head.refresh()
+            self._attempt(self._head, "refresh")
             self._show_title()
         if panel is self._panels[self._chosen]:
-            panel.refresh()
+            self._attempt(panel, "refresh")
+        set_text(self._wrong_note, "\n".join(["A part of this page cannot be shown.", *self._wrong]))
+        show(self._wrong_note, shown=bool(self._wrong))
 
     def _prepare(self, panel: Any, *, changed: bool) -> bool:
         """Have a panel, and the head where the job has changed, compute what is new; called in a thread."""
         with self._followed.at_hand() as mine:
             if mine:
                 for part in (panel, self._head) if changed else (panel,):
-                    if hasattr(part, "prepare"):
-                        part.prepare()
+                    self._attempt(part, "prepare")
         if mine and changed:
-            self._head.collect()
-        if hasattr(panel, "collect"):  # takes seconds, and reads a job of its own
-            panel.collect()
+            self._attempt(self._head, "collect")
+        self._attempt(panel, "collect")  # takes seconds, and reads a job of its own
         return mine
+
+    def _attempt(self, part: Any, what: str) -> None:
+        """Have a part of the page do this, where it does such a thing; the others go on where nobody has foreseen why
+        it fails."""
+        try:
+            getattr(part, what, lambda: None)()
+        except FanfoldError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, it is told
+            _log.exception("%s of %s failed", what, type(part).__name__)
+            self._wrong.append(f"{type(error).__name__}: {error}")
 
     def _show_title(self) -> None:
         """Progress in the tab's title, and a notice where the job has ended while nobody looked."""

@@ -12,10 +12,11 @@ from fastapi import HTTPException, Response
 from nicegui import app, ui
 
 from fanfold.errors import FanfoldError
+from fanfold.job.unread import UnreadResult
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.collected import CELLS_IN_SHORT, TableColumn, check_ended
 from fanfold.workbench.job.gallery import Gallery
-from fanfold.workbench.layout import choice, element, field, grid, script, set_text, show, sorted_by, text
+from fanfold.workbench.layout import choice, element, field, grid, link, script, set_text, show, sorted_by, text
 
 _MOST_ROWS = 500
 _SHOWN_COLUMNS = 60
@@ -79,6 +80,8 @@ class ResultsPanel:
         self._version = -1
         self._columns: list[TableColumn] = []
         self._rows, self._trouble, self._is_new = 0, "", False
+        #: The first of the results that cannot be read, and how many these are.
+        self._unread: tuple[list[UnreadResult], int] = ([], 0)
         #: The first column that is shown, and the words that rows are filtered by.
         self._first, self._words = 0, query.get("words", "")
         self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
@@ -95,7 +98,8 @@ class ResultsPanel:
                 return
             try:
                 self._gallery.collect()  # there may be pictures where they are too large for a table
-                (self._columns, self._rows), self._trouble = _ask(self._followed, "read_columns"), ""
+                self._columns, self._rows, *unread = _ask(self._followed, "read_columns")
+                self._unread, self._trouble = (unread[0], unread[1]), ""
             except FanfoldError as error:
                 self._trouble = str(error)
             self._version, self._is_new = version, True
@@ -125,11 +129,24 @@ class ResultsPanel:
                     choice("Columns", self._stretches(), value="0", on_change=self._choose_columns)
                 words = text(f"{rows} × {len(self._columns):,} columns", "ff-muted ff-small ff-spread", "span")
                 words.props("id=ff-result-count role=status")
+            self._say_unread()
             self._first = 0
             self._grid = grid(self._options())
             keep = f"() => window.ff.keepSort(getElement({self._grid.id}).api, 'order')"
             self._grid.on("sortChanged", js_handler=keep)
             self._grid.style("height: 460px")
+
+    def _say_unread(self) -> None:
+        """Of what cannot be read the first rows tell why; the runs themselves tell more."""
+        first, count = self._unread
+        if count:
+            with element("div", "ff-note").props("role=status"):
+                results = "1 result cannot be read:" if count == 1 else f"{count:,} results cannot be read:"
+                text(f"{results} the table says why.", "", "span")
+                for one in first:
+                    link(f"run {one.run}", f"/job/{self._followed.job.id}/run/{one.run}")
+                if count > len(first):
+                    text(f"and {count - len(first):,} more", "", "span")
 
     def _stretches(self) -> dict[str, str]:
         """The columns that can be shown together, by the first of them: a browser has no room for thousands."""
