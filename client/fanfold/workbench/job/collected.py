@@ -184,7 +184,7 @@ class CollectedJobs:
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, int], Collected] = OrderedDict()
         #: One for each table that is being read: who waits for one job's does not hold up who looks at another's.
-        self._reading: WeakValueDictionary[tuple[str, int], _Reading] = WeakValueDictionary()
+        self._reading: WeakValueDictionary[tuple[str, int], _TableRead] = WeakValueDictionary()
 
     def of(self, job_id: str, engine: str, version: int) -> Collected:
         """The table of a job as of that version of its state.
@@ -193,7 +193,7 @@ class CollectedJobs:
         """
         key = (job_id, version)
         with self._lock:
-            reading = self._reading.setdefault(key, _Reading())
+            reading = self._reading.setdefault(key, _TableRead())
         with reading.lock:
             found = self._held.get(key) or _collected(job_id, engine)
             with self._lock:
@@ -204,7 +204,7 @@ class CollectedJobs:
             return found
 
 
-class _Reading:
+class _TableRead:
     """Held by the thread that reads a table."""
 
     def __init__(self) -> None:
