@@ -165,3 +165,61 @@ def test_large_integers_are_not_rounded_beside_floats(tmp_path):
         write_cube([0, 1], parts, tmp_path / "m.nc")
     whole = combined([0, 1], [part.astype("int64") for part in parts], tmp_path / "m.nc")
     assert whole.id.values.tolist() == [2**53 + 1, 0]
+
+
+def tile_of(value, row, col, kind="f8", **single):
+    """Two by two pixels of one value, the north first."""
+    coordinates = {"y": [9.0 - row, 8.0 - row], "x": [col + 0.0, col + 1.0], **single}
+    return xr.Dataset({"t": (("y", "x"), np.full((2, 2), value, kind))}, coordinates)
+
+
+def test_a_tile_that_is_missing_is_nan_and_rows_keep_their_order(tmp_path):
+    whole = combined([0, 1, 2], [tile_of(1, 0, 0), tile_of(2, 0, 2), tile_of(3, 2, 0)], tmp_path / "m.nc")
+    assert whole.y.values.tolist() == [9, 8, 7, 6]
+    assert whole.t[0].values.tolist() == [1, 1, 2, 2]
+    assert np.isnan(whole.t[2:, 2:]).all()
+    whole = combined([0, 1], [tile_of(True, 0, 0, "bool"), tile_of(False, 0, 2, "bool")], tmp_path / "m.nc")
+    assert whole.t.dtype == bool
+
+
+def test_tiles_that_overlap_are_one_where_they_agree_and_refused_where_they_do_not(tmp_path):
+    nothing = tile_of(np.nan, 0, 1)
+    whole = combined([0, 1, 2], [tile_of(1, 0, 0), nothing, tile_of(1, 0, 1)], tmp_path / "m.nc")
+    assert (whole.x.values.tolist(), whole.t.values.tolist()) == ([0, 1, 2], [[1, 1, 1], [1, 1, 1]])
+    for others in ([tile_of(2, 0, 1)], [tile_of(3, 0, 2), tile_of(2, 0, 0)]):  # it was lost, or stood twice
+        labels = [{"n": n} for n in range(len(others) + 1)]
+        with pytest.raises(CodecError, match=r"^These datasets do not fit into one: \{'n': 0\} and .* other values"):
+            combined(labels, [tile_of(1, 0, 0), *others], tmp_path / "m.nc")
+
+
+def days(values, numbers):
+    return xr.Dataset(
+        {"t": ("time", np.asarray(values))},
+        {"time": np.datetime64("2024-01-01", "ns") + np.array(numbers) * 86400 * 10**9},
+    )
+
+
+def test_pieces_of_a_series_may_lie_between_each_other_where_nothing_is_missing(tmp_path):
+    whole = combined([0, 1], [days([1, 3], [0, 2]), days([2, 4], [1, 3])], tmp_path / "m.nc")
+    assert whole.t.values.tolist() == [1, 2, 3, 4]
+    assert whole.t.dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (tile_of(2, 2, 0).assign_coords(x=[0, 1 + 1e-9]), "'x' of run 1 has others' places between its own"),
+        (tile_of(2, 2, 0).assign_coords(x=[2.0, 4.0]), "x goes by 1 in run 0, and by 2 in run 1"),
+        (tile_of(2, 2, 2).assign(t=(("y", "x"), [["a", "b"]] * 2)), "'t' is of"),
+        (tile_of(2, 2, 0).assign_coords(x=[3.0, 3.0]), "'x' has the same place twice"),
+    ],
+)
+def test_grids_that_are_not_one_are_refused(tmp_path, other, words):
+    with pytest.raises(CodecError, match=words):
+        combined([0, 1], [tile_of(1, 0, 0), other], tmp_path / "m.nc")
+
+
+def test_what_names_places_by_text_keeps_its_kind(tmp_path):
+    parts = [xr.Dataset({"t": ("station", [n])}, {"station": [name]}) for n, name in enumerate(("Oslo", "Bern"))]
+    whole = combined([0, 1], parts, tmp_path / "m.nc")
+    assert (whole.station.dtype, whole.t.values.tolist()) == (np.dtype("U4"), [1, 0])

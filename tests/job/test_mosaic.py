@@ -353,3 +353,71 @@ def test_large_integers_are_not_rounded_beside_another_type_of_pixels(tmp_path):
     with pytest.raises(CodecError, match=r"Run 0 has integers above 2\*\*53, and pixels of float64 would round them"):
         written(tmp_path / "n.tif", (ids, at(0, 0), UTM), (ids.astype("float32"), at(0, 2), UTM))
     assert [path.name for path in tmp_path.iterdir()] == ["m.tif"]
+
+
+def scaled(path, col, *meanings, names=("b1", "b2"), colors=None):
+    """A file of a pixel for each band, whose numbers stand for others."""
+    profile = {"driver": "GTiff", "count": len(meanings), "height": 1, "width": 1, "dtype": "uint8", "crs": UTM}
+    with rasterio.open(path, "w", transform=at(0, col), **profile) as file:
+        file.write(np.full((len(meanings), 1, 1), col, "uint8"))
+        file.scales, file.offsets, file.units = zip(*meanings, strict=True)
+        for number, name in enumerate(names[: len(meanings)], 1):
+            file.set_band_description(number, name)
+        if colors is not None:
+            file.write_colormap(1, colors)
+    return str(path)
+
+
+def given(path):
+    return path
+
+
+REFLECTANCE, KELVIN = (0.0001, -0.1, ""), (0.1, 200.0, "K")
+
+
+@pytest.mark.parametrize("ending", [".tif", ".vrt"])
+def test_what_the_numbers_of_a_file_stand_for_is_kept(tmp_path, ending):
+    files = [
+        scaled(tmp_path / "a.tif", 0, REFLECTANCE, KELVIN),
+        scaled(tmp_path / "b.tif", 1, KELVIN, REFLECTANCE, names=("b2", "b1")),
+    ]
+    fanfold.submit(given, files, collect=False).collect(tmp_path / f"m{ending}")
+    with rasterio.open(tmp_path / f"m{ending}") as file:
+        assert list(zip(file.scales, file.offsets, file.units, strict=True)) == [
+            (0.0001, -0.1, None),
+            (0.1, 200.0, "K"),
+        ]
+    other = scaled(tmp_path / "c.tif", 2, (0.001, -0.1, ""), KELVIN)
+    with pytest.raises(
+        CodecError, match=r"band 1 of run 1 stands for 0\.001 \* value \+ -0\.1, and of run 0 for 0\.0001"
+    ):
+        fanfold.submit(given, [files[0], other], collect=False).collect(tmp_path / f"n{ending}")
+    assert not (tmp_path / f"n{ending}").exists()
+
+
+@pytest.mark.parametrize("ending", [".tif", ".vrt"])
+def test_classes_keep_their_colours_where_all_files_have_the_same(tmp_path, ending):
+    colors = {0: (0, 0, 0, 255), 1: (255, 0, 0, 255)}
+    files = [scaled(tmp_path / f"{col}.tif", col, (1, 0, ""), colors=colors) for col in (0, 1)]
+    fanfold.submit(given, files, collect=False).collect(tmp_path / f"m{ending}")
+    with rasterio.open(tmp_path / f"m{ending}") as file:
+        assert file.colormap(1)[1] == (255, 0, 0, 255)
+        assert file.read().tolist() == [[[0, 1]]]
+    files[1] = scaled(tmp_path / "other.tif", 1, (1, 0, ""), colors={**colors, 1: (0, 255, 0, 255)})
+    fanfold.submit(given, files, collect=False).collect(tmp_path / f"m{ending}")
+    with rasterio.open(tmp_path / f"m{ending}") as file, pytest.raises(ValueError, match="color"):
+        file.colormap(1)
+
+
+def test_scales_that_an_xarray_has_not_applied_are_those_of_its_bands(tmp_path):
+    import xarray as xr
+
+    coordinates = {"band": [1, 2], "y": [5.0], "x": [0.0, 10.0]}
+    array = xr.DataArray(np.ones((2, 1, 2), "uint8"), coordinates, ("band", "y", "x"))
+    array = array.assign_coords(y=[5.0], spatial_ref=((), 0, {"GeoTransform": "-5 10 0 10 0 -10"}))
+    array.attrs = {"crs": UTM, "scales": (0.5, 0.25), "add_offset": 1.0, "units": ("K", "m")}
+    rastered = rasters.raster_of(array)
+    assert rastered.meanings == ((0.5, 1.0, "K"), (0.25, 1.0, "m"))
+    array.attrs |= {"scales": (0.5, 0.5)}
+    with pytest.raises(CodecError, match="band 2 of run 1 stands for 0\\.5 \\* value \\+ 1 m"):
+        rasters.fitted(1, rasters.raster_of(array), 0, rastered)

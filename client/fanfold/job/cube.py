@@ -11,6 +11,7 @@ from typing import Any
 from fanfold.errors import CodecError, InputError, MissingPackage
 from fanfold.job.nodata import rounds
 from fanfold.job.results import say_none
+from fanfold.job.tiles import placed
 from fanfold.job.written import written_whole
 
 #: Attributes that say what a variable's numbers mean: where two have others, their numbers do not go into one.
@@ -92,7 +93,9 @@ def _together(labels: Sequence[Any], parts: list[Any]) -> Any:
             own = getattr(axis, "name", axis)
             beside = [name for name in _single_values(parts) if name != own]  # as a scene's name beside its time
             return xr.concat(parts, axis, data_vars="all", coords=beside or "minimal", **how)
-        return _side_by_side(parts, how)
+        return _side_by_side(labels, parts)
+    except CodecError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise CodecError(
             f"These datasets do not fit into one: {str(error).rstrip('.')}.",
@@ -141,27 +144,17 @@ def _is_same(one: Any, other: Any) -> bool:
         return False
 
 
-def _side_by_side(parts: list[Any], how: dict[str, Any]) -> Any:
+def _side_by_side(labels: Sequence[Any], parts: list[Any]) -> Any:
     """Tiles by their coordinates; a moment, a band or the like that several of them share is a dimension more.
 
     What is one value in each tile and differs otherwise, such as a scene's name, has no place in the whole: it is left
     out, which is said on stderr.
     """
-    import pandas as pd
-    import xarray as xr
-
-    how = {**how, "coords": "minimal"}
     differing = _single_values(parts)
     axis = _shared_axis(differing, len(parts))
     _say_left_out([name for name in differing if name != axis])
-    parts = [part.drop_vars(list(differing)) for part in parts]
-    if not axis:
-        return xr.combine_by_coords(parts, data_vars="minimal", **how)
-    groups: dict[Any, list[Any]] = {}
-    for value, part in zip(differing[axis], parts, strict=True):
-        groups.setdefault(value, []).append(part)
-    slices: list[Any] = [xr.combine_by_coords(groups[value], data_vars="minimal", **how) for value in sorted(groups)]
-    return xr.concat(slices, pd.Index(sorted(groups), name=axis), data_vars="all", **{**how, "join": "outer"})
+    parts = [part.drop_vars([name for name in differing if name != axis]) for part in parts]
+    return placed(list(map(_short, labels)), [part.expand_dims(axis) for part in parts] if axis else parts)
 
 
 def _single_values(parts: list[Any]) -> dict[str, list[Any]]:
@@ -187,7 +180,7 @@ def _say_left_out(names: list[str]) -> None:
 
 
 def _short(label: Any) -> str:
-    return f"run {label}" if isinstance(label, int) else str(label)[:200]
+    return f"run {label}" if isinstance(label, int) else " ".join(str(label).split())[:80]
 
 
 def _same_place(one: Any, other: Any) -> bool:

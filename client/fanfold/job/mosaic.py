@@ -49,6 +49,7 @@ class MosaicPlan(NamedTuple):
     dtype: np.dtype[Any]
     nodata: Any
     has_mask: bool
+    colors: Any = None
 
 
 def collect_mosaic(job: Job, path: Path, ignore_exceptions: bool, progress: bool | None) -> pd.DataFrame:
@@ -130,7 +131,9 @@ def plan_mosaic(runs: Sequence[int], value_of: Callable[[int], Any], path: Path)
     _check_size(height * width * first.shape[0] * dtype.itemsize, places, first.shape[0] * dtype.itemsize, path)
     nodata = common_nodata([one.nodata for one in rasters if one.nodata is not None], dtype)
     is_patchy = any(one.has_mask for one in rasters) or not _is_covered_once(places, height, width)
-    return MosaicPlan(first, west, north, height, width, dtype, nodata, nodata is None and is_patchy), places
+    has_mask = nodata is None and is_patchy
+    colors = first.colors if all(one.colors == first.colors for one in rasters) else None
+    return MosaicPlan(first, west, north, height, width, dtype, nodata, has_mask, colors), places
 
 
 def rasters_of_runs(runs: Sequence[int], value_of: Callable[[int], Any]) -> dict[int, Raster]:
@@ -210,8 +213,7 @@ def _write_tiles(plan: MosaicPlan, places: list[Placed], value_of: Callable[[int
     }
     storage = {"tiled": True, "blockxsize": 512, "blockysize": 512, "sparse_ok": True, "bigtiff": "IF_SAFER"}
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w+", **profile, **storage) as out:
-        for number, name in enumerate(plan.first.band_names, 1):
-            out.set_band_description(number, name)
+        _describe(out, plan)
         overlaps = _overlapping(places)
         for place, is_shared in zip(places, overlaps, strict=True):
             raster = place.raster or fitted(
@@ -225,6 +227,16 @@ def _write_tiles(plan: MosaicPlan, places: list[Placed], value_of: Callable[[int
                     )
                 check_nodata(place.run, values, there, own=raster.nodata, common=plan.nodata)
                 _put(out, plan, (place.row + start, place.col), values, there, shared=is_shared)
+
+
+def _describe(out: Any, plan: MosaicPlan) -> None:
+    """Write down what the bands are called, and what their numbers stand for."""
+    for number, name in enumerate(plan.first.band_names, 1):
+        out.set_band_description(number, name)
+    if plan.first.meanings:
+        out.scales, out.offsets, out.units = zip(*plan.first.meanings, strict=True)
+    if plan.colors is not None and plan.dtype.name in ("uint8", "uint16"):
+        out.write_colormap(1, plan.colors)
 
 
 def _overlapping(places: list[Placed]) -> list[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,9 +20,9 @@ _RASTER_FILES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".asc"})
 #: Of a file so many bytes are copied at once.
 _STRIPE_BYTES = 32 << 20
 #: How far from the grid of the others a raster may lie, in pixels: what rounding does to coordinates.
-_OFF_GRID = 0.01
+OFF_GRID = 0.01
 #: Names of dimensions, of rows first.
-_DIMENSIONS = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
+DIMENSIONS = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
 _HOW = (
     "have each run return `array, transform, crs` (or a dict of these, an xarray object with x and y, or the path of a"
     " GeoTIFF that it wrote)."
@@ -32,6 +32,14 @@ _HOW = (
 Corner: TypeAlias = tuple[float, float, float, float]
 #: The first row of a piece, its values (bands, rows, columns), and where they are any; None: everywhere.
 Stripe: TypeAlias = "tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any] | None]"
+
+
+class Meaning(NamedTuple):
+    """What the numbers of a band stand for: `value * scale + offset`, in this unit."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
 
 
 class Raster(NamedTuple):
@@ -51,6 +59,10 @@ class Raster(NamedTuple):
     has_own_names: bool = False
     #: Which of its bands is which of the mosaic's, counted from 0; empty where they have the same order.
     order: tuple[int, ...] = ()
+    #: Of each band; empty where each number is itself.
+    meanings: tuple[Meaning, ...] = ()
+    #: The colours of the first band's numbers, of a file of classes.
+    colors: Any = None
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -190,11 +202,28 @@ def _of_file(path: str) -> Raster:
                 tuple(filter(None, source.descriptions)),
                 lambda: _stripes_of(path),
                 0,
+                meanings=_meanings(source.scales, source.offsets, source.units),
+                colors=_colors(source),
             )
     except RasterioIOError as error:
         raise CodecError(
             f"its file {path} cannot be read ({error}).", next_step="submit again, which writes it anew."
         ) from error
+
+
+def _meanings(scales: Iterable[Any], offsets: Iterable[Any], units: Iterable[Any]) -> tuple[Meaning, ...]:
+    """Of each band; none at all where each number is itself."""
+    found = tuple(
+        Meaning(*map(float, numbers), str(unit or "")) for *numbers, unit in zip(scales, offsets, units, strict=True)
+    )
+    return found if any(one != Meaning() for one in found) else ()
+
+
+def _colors(source: Any) -> Any:
+    try:
+        return source.colormap(1)
+    except ValueError:  # it has none
+        return None
 
 
 def _nan_of(dtype: str) -> Any:
@@ -221,7 +250,7 @@ def _of_xarray(value: Any) -> Raster | None:
     import numpy as np
     from rasterio import Affine
 
-    dims = next((pair for pair in _DIMENSIONS if set(pair) <= set(value.dims)), None)
+    dims = next((pair for pair in DIMENSIONS if set(pair) <= set(value.dims)), None)
     if dims is None or not set(dims) <= set(value.coords):
         return None
     arrays = {"": value} if hasattr(value, "to_dataset") else dict(value.data_vars)
@@ -232,11 +261,13 @@ def _of_xarray(value: Any) -> Raster | None:
     layers: list[Any] = []
     names: list[str] = []
     fills: list[Any] = []
+    meanings: list[tuple[Any, ...]] = []
     for name, one in drawn.items():
         others = [dim for dim in one.dims if dim not in dims]
         whole = one.transpose(*others, *dims)
         layers += list(whole.values) if others else [whole.values]
         fills += [_fill_of(one)] * (len(layers) - len(fills))
+        meanings += _said_of_bands(one.attrs, len(layers) - len(meanings))
         labels = [str(label) for label in one.coords[others[0]].values] if others and others[0] in one.coords else []
         names += [" ".join(filter(None, (name, label))) for label in labels or [""]]
     array = layers[0][None] if len(layers) == 1 else np.stack(one_nodata(layers, fills))
@@ -245,7 +276,17 @@ def _of_xarray(value: Any) -> Raster | None:
     if col_step < 0:
         raise CodecError("its columns run from east to west.", next_step=f"sort it: `value.sortby({dims[1]!r})`.")
     raster = _of_array(array, tuple(names) if all(names) and len(names) == len(array) else (), facts)
-    return raster._replace(has_own_names=all(one.ndim == 2 for one in drawn.values()))
+    has_own_names = all(one.ndim == 2 for one in drawn.values())
+    return raster._replace(has_own_names=has_own_names, meanings=_meanings(*zip(*meanings, strict=True)))
+
+
+def _said_of_bands(attributes: Mapping[str, Any], count: int) -> list[tuple[Any, ...]]:
+    """Scale, offset and unit of each band of a variable: one for all, or a tuple, as rioxarray has them."""
+    found = []
+    for names, usual in ((("scales", "scale_factor"), 1.0), (("offsets", "add_offset"), 0.0), (("units",), "")):
+        said = next((attributes[name] for name in names if name in attributes), usual)
+        found.append(list(said) if isinstance(said, (tuple, list)) and len(said) == count else [said] * count)
+    return list(zip(*found, strict=True))
 
 
 def _spacing(coordinate: Any, value: Any) -> tuple[float, float]:
@@ -264,7 +305,7 @@ def _spacing(coordinate: Any, value: Any) -> tuple[float, float]:
             )
         return float(middles[0]), numbers[5] if coordinate.name in ("y", "lat", "latitude") else numbers[1]
     step = float(middles[-1] - middles[0]) / (len(middles) - 1)
-    if not step or np.abs(np.diff(middles) - step).max() > abs(step) * _OFF_GRID:
+    if not step or np.abs(np.diff(middles) - step).max() > abs(step) * OFF_GRID:
         raise CodecError(
             f"its {coordinate.name} is not equally spaced.", next_step="interpolate it, or write .zarr or .nc."
         )
@@ -312,6 +353,13 @@ def raster_of_run(run: int, value: Any) -> Raster:
 def fitted(run: int, raster: Raster, first_run: int, first: Raster) -> Raster:
     """The raster with its bands in the order of the first one's names. Raises `CodecError` where they do not fit."""
     _check_alike(run, raster, first_run, first)
+    raster = _reordered(raster, first)
+    _check_meanings(run, raster, first_run, first)
+    return raster
+
+
+def _reordered(raster: Raster, first: Raster) -> Raster:
+    """The raster with its bands in the order of the first one's names, where these are the same."""
     if raster.band_names == first.band_names or set(raster.band_names) != set(first.band_names):
         return raster
     order = tuple(raster.names.index(name) for name in first.names)
@@ -320,7 +368,22 @@ def fitted(run: int, raster: Raster, first_run: int, first: Raster) -> Raster:
         for start, values, there in raster.stripes():
             yield start, values[list(order)], None if there is None else there[list(order)]
 
-    return raster._replace(names=first.names, order=order, stripes=stripes)
+    meanings = tuple(raster.meanings[n] for n in order) if raster.meanings else ()
+    return raster._replace(names=first.names, order=order, stripes=stripes, meanings=meanings)
+
+
+def _check_meanings(run: int, raster: Raster, first_run: int, first: Raster) -> None:
+    """Raises `CodecError` where the same number stands for another in the two, as a scale or a unit says."""
+    count = first.shape[0]
+    plain = (Meaning(),) * count
+    for band, (ours, theirs) in enumerate(zip(raster.meanings or plain, first.meanings or plain, strict=True), 1):
+        if ours[:2] != theirs[:2] or (ours.unit != theirs.unit and ours.unit and theirs.unit):
+            words = [f"{one.scale:.10g} * value + {one.offset:.10g} {one.unit}".rstrip() for one in (ours, theirs)]
+            raise CodecError(
+                f"These rasters do not fit into one file: band {band} of run {run} stands for {words[0]}, and of run"
+                f" {first_run} for {words[1]}.",
+                next_step="have the UDF bring all to one scale, offset and unit.",
+            )
 
 
 def _differing_names(raster: Raster, first: Raster) -> bool:
@@ -347,7 +410,7 @@ def _check_alike(run: int, raster: Raster, first_run: int, first: Raster) -> Non
     else:
         shifts = [(raster.corner[n] - first.corner[n]) / first.corner[n + 2] for n in (0, 1)]
         shift = max(abs(one - round(one)) for one in shifts)
-        if shift > _OFF_GRID:
+        if shift > OFF_GRID:
             what = f"lies {shift:.2f} of a pixel off the grid of run {first_run}"
     if what is not None:
         raise CodecError(

@@ -89,11 +89,26 @@ def vrt_of(plan: MosaicPlan, places: Sequence[Placed], names: dict[int, str]) ->
             SubElement(band, "Description").text = plan.first.names[number - 1]
         if plan.nodata is not None:
             SubElement(band, "NoDataValue").text = _number(plan.nodata)
+        _describe(band, plan, number)
         _add_sources(band, places, names, number, plan.nodata)
     if plan.has_mask:
         mask = SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
         _add_sources(mask, places, names, None, None)
     return root
+
+
+def _describe(band: Element, plan: MosaicPlan, number: int) -> None:
+    """What the band's numbers stand for, and their colours."""
+    if plan.first.meanings:
+        meaning = plan.first.meanings[number - 1]
+        for name, value in (("UnitType", meaning.unit), ("Offset", meaning.offset), ("Scale", meaning.scale)):
+            SubElement(band, name).text = value if isinstance(value, str) else repr(value)
+    if plan.colors is not None and number == 1:
+        SubElement(band, "ColorInterp").text = "Palette"
+        table = SubElement(band, "ColorTable")
+        for place in range(max(plan.colors) + 1):
+            color = zip(("c1", "c2", "c3", "c4"), map(str, plan.colors.get(place, (0, 0, 0, 255))), strict=True)
+            SubElement(table, "Entry", dict(color))
 
 
 def _add_sources(
