@@ -196,6 +196,7 @@ def test_what_has_no_codec_is_named_with_its_place_and_what_to_return_instead(va
         ("parquet-pandas/1", b"x"),
         ("parquet-arrow/1", b"PAR1"),
         ("parquet-polars/1", b"Fx"),
+        ("parquet-polars/2", b"x"),
         ("geoparquet/1", b""),
     ],
 )

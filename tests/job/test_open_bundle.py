@@ -104,6 +104,44 @@ def test_small_frames_are_in_the_dataset_too_and_other_values_are_refused():
         fanfold.submit(squared, [1], collect=False).wait().dataset()
 
 
+def of_kind(kind: str):
+    columns = {"n": [1, 2], "t": ["a", None]}
+    if kind.startswith("polars"):
+        import polars as pl
+
+        return pl.DataFrame(columns) if kind == "polars" else pl.Series("n", [1, 2])
+    import pyarrow as pa
+
+    return {"table": pa.table, "batch": pa.record_batch, "array": lambda _: pa.array([1, 2])}[kind](columns)
+
+
+@pytest.mark.parametrize("kind", ["polars", "polars series", "table", "batch", "array"])
+def test_frames_of_each_library_are_parquet_in_the_folder_and_in_the_dataset(kind, tmp_path):
+    job = fanfold.submit(of_kind, [kind], collect=False).wait()
+    folder = job.export(tmp_path / "out")
+    assert verify_exported(folder).complete
+    found = pd.read_parquet(folder / "results/run=0/result.parquet")
+    assert found.iloc[:, 0].tolist() == [1, 2]
+    if kind in ("batch", "array"):  # which are no Parquet where they are kept
+        with pytest.raises(fanfold.InputError, match="gave no frame"):
+            job.dataset()
+    else:
+        assert job.dataset().to_table().column(0).to_pylist() == [1, 2]
+
+
+def test_polars_frames_as_they_were_kept_before_are_read_too(monkeypatch):
+    from fanfold.codec import decode
+    from fanfold.core.fold import JobState
+
+    job = fanfold.submit(of_kind, ["polars"], collect=False).wait()
+    output = job.state.output(0)
+    old = output._replace(codec="parquet-polars/1", inline=b"F" + output.inline, size=output.size + 1)
+    assert decode(old.codec, old.inline).equals(of_kind("polars"))
+    assert decode(old.codec, b"S" + output.inline).name == "n"
+    monkeypatch.setattr(JobState, "output", lambda *_: old)
+    assert job.dataset().to_table().column("n").to_pylist() == [1, 2]
+
+
 def test_a_dataset_is_of_all_runs_or_says_that_it_is_not(frames):
     with pytest.raises(fanfold.RunFailed, match="no such day"):
         frames.dataset()

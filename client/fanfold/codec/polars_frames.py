@@ -16,10 +16,11 @@ from fanfold.errors import CodecError
 if TYPE_CHECKING:
     from fanfold.codec.values import Tagger
 
-CODEC = "parquet-polars/1"
-
-#: First byte of the body: a series is kept as a frame of one column.
-_FRAME, _SERIES = b"F", b"S"
+CODEC = "parquet-polars/2"
+#: Of a series: a frame of one column.
+_SERIES = "parquet-polars-series/2"
+#: As both were written before, with a letter before the Parquet file: F or S.
+WITH_LETTER = "parquet-polars/1"
 
 UNTAG: dict[str, Callable[[Any], Any]] = {"$polars_schema": lambda frame: frame.schema}
 
@@ -27,9 +28,9 @@ UNTAG: dict[str, Callable[[Any], Any]] = {"$polars_schema": lambda frame: frame.
 def pack(value: Any) -> Encoded | None:
     """The encoding of a frame or a series. Raises `CodecError` where Parquet would change a column's type."""
     if type(value) is pl.DataFrame:
-        return Encoded(CODEC, _FRAME + _parquet(value))
+        return Encoded(CODEC, _parquet(value))
     if type(value) is pl.Series:
-        return Encoded(CODEC, _SERIES + _parquet(value.to_frame()))
+        return Encoded(_SERIES, _parquet(value.to_frame()))
     return None
 
 
@@ -40,10 +41,11 @@ def tag(value: Any, tagger: Tagger) -> Any:
     return None
 
 
-def unpack(_: str, data: bytes) -> Any:
+def unpack(codec: str, data: bytes) -> Any:
     """The frame or the series that `pack` encoded."""
-    frame = _read(data[1:])
-    return frame.to_series() if data[:1] == _SERIES else frame
+    is_series = data[:1] == b"S" if codec == WITH_LETTER else codec == _SERIES
+    frame = _read(data[1:] if codec == WITH_LETTER else data)
+    return frame.to_series() if is_series else frame
 
 
 def _read(data: bytes) -> pl.DataFrame:

@@ -57,7 +57,7 @@ _BY_CODEC = {
     "parquet-pandas/1": "frames",
     IPC: "mapped_frames",
     "geoparquet/1": "geo",
-    "parquet-polars/1": "polars_frames",
+    **dict.fromkeys(("parquet-polars/1", "parquet-polars/2", "parquet-polars-series/2"), "polars_frames"),
     "parquet-arrow/1": "arrow_tables",
     "ipc-arrow/1": "arrow_tables",
     "png/1": "images",

@@ -206,7 +206,7 @@ class Tagger:
 
 #: Frames and arrays, which may hold paths that nobody would see in their bytes.
 _WITH_CELLS = frozenset(
-    ("geoparquet/1", "ipc-arrow/1", "npy/1", "parquet-arrow/1", "parquet-pandas/1", "parquet-polars/1")
+    ("geoparquet/1", "ipc-arrow/1", "npy/1", "parquet-arrow/1", "parquet-pandas/1", "parquet-polars/2")
 )
 
 

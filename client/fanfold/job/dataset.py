@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fanfold.job import Job
 
 _FRAMES = ("parquet", "geoparquet", IPC)
+#: Before whose Parquet file a letter stands.
+_WITH_LETTER = "parquet-polars/1"
 ReadRange = Callable[[int, int], bytes]
 
 
@@ -44,19 +46,27 @@ def open_dataset(job: Job, *, ignore_exceptions: bool = False) -> ds.Dataset:
     objects = job.tracker.engine.stores.objects
 
     def reader(output: Output) -> ReadRange:
+        skipped = _skipped(output)
         if output.inline is not None:
-            inline = output.inline
+            inline = output.inline[skipped:]
             return lambda start, stop: inline[start:stop]
-        return lambda start, stop: objects.get_range(str(output.key), start, stop)
+        return lambda start, stop: objects.get_range(str(output.key), start + skipped, stop + skipped)
 
     def of_form(form: str, some: dict[int, Output]) -> ds.Dataset:
-        files = {f"run={index}/result.{form}": (output.size, reader(output)) for index, output in some.items()}
+        files = {
+            f"run={index}/result.{form}": (output.size - _skipped(output), reader(output))
+            for index, output in some.items()
+        }
         return ds.dataset(list(files), format=form, filesystem=PyFileSystem(_files(files)), partitioning="hive")
 
     mapped = {index: output for index, output in outputs.items() if output.codec == IPC}
     others = {index: output for index, output in outputs.items() if index not in mapped}
     parts = [of_form(form, some) for form, some in (("parquet", others), ("ipc", mapped)) if some]
     return parts[0] if len(parts) == 1 else ds.dataset(parts)
+
+
+def _skipped(output: Output) -> int:
+    return int(output.codec == _WITH_LETTER)
 
 
 class RangeReader(io.RawIOBase):

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MANIFEST, _RUNS, _INPUTS = "manifest.json", "runs.parquet", "inputs.jsonl"
 #: What a stored result's file is called, by the beginning of its codec; all others are `.bin`.
-_ENDINGS = {"parquet": ".parquet", "geoparquet": ".parquet", "ipc": ".arrow", "npy": ".npy", "png": ".png"}
+_ENDINGS = {"parquet": ".parquet", "geoparquet": ".parquet", "npy": ".npy", "png": ".png"}
+#: Frames that are stored in a form which only Fanfold reads: they become Parquet.
+_WRITTEN_ANEW = (IPC, "ipc-arrow/1", "parquet-polars/1")
 #: The longest result that stands in `runs.parquet` as text as well.
 _SHOWN_BYTES = 64 * 1024
 
@@ -81,8 +83,8 @@ def _write_result(job: Job, index: int, folder: Path) -> dict[str, Any]:
     output = job.state.output(index)
     assert output is not None
     codec, data, sha256 = output.codec, job.contents.read_checked(index, output), output.sha256
-    if codec == IPC:
-        codec, data = encode(decode(codec, data))
+    if codec in _WRITTEN_ANEW:
+        codec, data = encode(_as_table(decode(codec, data)))
         sha256 = hashlib.sha256(data).hexdigest()
     form = codec.partition("/")[0]
     ending = ".json" if form == "json" else _ENDINGS.get(form.partition("-")[0], ".bin")
@@ -92,6 +94,15 @@ def _write_result(job: Job, index: int, folder: Path) -> dict[str, Any]:
     place.write_bytes(data)
     facts = {"result_file": name, "result_codec": codec, "result_sha256": sha256}
     return {**facts, "result_bytes": len(data), "result": _shown(job, index, output, form)}
+
+
+def _as_table(value: Any) -> Any:
+    """What Arrow has beside tables as one, since these are Parquet; any other value as it is."""
+    import pyarrow as pa
+
+    if isinstance(value, pa.RecordBatch):
+        return pa.Table.from_batches([value])
+    return pa.table({"value": value}) if isinstance(value, (pa.Array, pa.ChunkedArray)) else value
 
 
 def _shown(job: Job, index: int, output: Output, form: str) -> str | None:
