@@ -214,7 +214,8 @@ def _of_file(path: str) -> Raster:
 def _meanings(scales: Iterable[Any], offsets: Iterable[Any], units: Iterable[Any]) -> tuple[Meaning, ...]:
     """Of each band; none at all where each number is itself."""
     found = tuple(
-        Meaning(*map(float, numbers), str(unit or "")) for *numbers, unit in zip(scales, offsets, units, strict=True)
+        Meaning(float(scale), float(offset), str(unit or ""))
+        for scale, offset, unit in zip(scales, offsets, units, strict=True)
     )
     return found if any(one != Meaning() for one in found) else ()
 
