@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -369,6 +370,8 @@ def test_a_file_and_a_value_that_the_udf_reads_by_itself_count_when_they_are_nam
     ("depends_on", "reason"),
     [
         (["no such file"], "'no such file'.*neither a parameter"),
+        (["paths"], "did you mean 'path'"),
+        (["no such folder/*.csv"], "a pattern that no file matches"),
         ([lambda: 1 / 0], "ZeroDivisionError"),
         ([3], "neither a path"),
     ],
@@ -640,6 +643,64 @@ def test_what_a_file_names_counts_with_it(scenes):
         for path in (inner, outer, layer):
             assert fanfold.run(sources_of, path=path) == [text]
             assert cached(sources_of, [path]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("scene.img", "scene.hdr"),
+        ("scene.TIF", "scene.TFW"),
+        ("scene.png", "scene.wld"),
+        ("towns.gpkg", "towns.gpkg-wal"),
+        ("towns.duckdb", "towns.duckdb.wal"),
+    ],
+)
+def test_what_lies_beside_a_raster_or_a_database_counts_with_it(scenes, name, other):
+    path = write(scenes, name, "scene")
+    assert [cached(length, [path]) for _ in range(2)] == [0, 1]
+    write(scenes, other, "more")
+    assert [cached(length, [path]) for _ in range(2)] == [0, 1]
+    age(write(scenes, other, "else"))
+    assert [cached(length, [path]) for _ in range(2)] == [0, 1]
+
+
+def length(path: Path) -> int:
+    return len(path.read_text())
+
+
+def test_a_database_that_somebody_writes_to_counts_by_what_is_not_in_its_file_yet(scenes):
+    path = scenes / "places.db"
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode=wal")
+    writer.execute("CREATE TABLE places (name)")
+    writer.commit()
+    for count in range(2):
+        assert [cached(places, [path]) for _ in range(2)] == [0, 1]
+        assert fanfold.run(places, path=path) == count
+        writer.execute("INSERT INTO places VALUES ('here')")
+        writer.commit()
+    writer.close()
+
+
+def places(path: Path) -> int:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(path)) as base:
+        return int(base.execute("SELECT count(*) FROM places").fetchone()[0])
+
+
+def test_all_files_that_a_pattern_of_depends_on_matches_count_by_their_bytes(scenes, tmp_path):
+    given = {"counter": str(tmp_path / "counter"), "path": ""}
+    udf = fanfold.udf(count, depends_on=[str(scenes / "*.csv")])
+    table = write(scenes, "1.csv", "a")
+    assert [fanfold.run(udf, **given) for _ in range(2)] == [1, 1]
+    os.utime(table)
+    assert fanfold.run(udf, **given) == 1
+    write(scenes, "2.csv", "b")
+    assert [fanfold.run(udf, **given) for _ in range(2)] == [2, 2]
+    table.write_text("c")
+    assert fanfold.run(udf, **given) == 3
 
 
 def test_a_file_that_names_itself_is_looked_at_once(scenes):

@@ -1,4 +1,4 @@
-"""The other files that a file is made of: those that a VRT names, and those beside a shapefile.
+"""The other files that a file is made of: those that a VRT names, and those beside a shapefile, a raster or a database.
 
 A VRT's form: https://gdal.org/en/stable/drivers/raster/vrt.html
 """
@@ -11,8 +11,31 @@ from collections.abc import Callable
 from html import unescape
 
 _BESIDE_A_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")
+#: What a writer of SQLite or DuckDB that is still at work has put there, and not yet into the file itself.
+_JOURNALS = dict.fromkeys((".gpkg", ".sqlite", ".sqlite3", ".db", ".mbtiles"), "-wal") | {".duckdb": ".wal"}
+#: Rasters whose georeference, or all that is known of them, may lie beside them.
+_RASTERS = (".tif", ".tiff", ".img", ".bil", ".bip", ".bsq", ".dat", ".flt", ".asc", ".png", ".jpg", ".jpeg", ".jp2")
 _NAMED = re.compile(rb"<(?:SourceFilename|SourceDataset|SrcDataSource)\b([^>]*)>([^<]*)<")
 _RELATIVE = re.compile(rb"relativeToVRT\s*=\s*[\"']1")
+
+
+def beside(path: str) -> list[str]:
+    """Where files may lie that belong to a raster or a database of this machine; none of anything else."""
+    stem, ending = os.path.splitext(path)
+    if journal := _JOURNALS.get(ending.lower()):
+        return [path + journal]
+    if ending.lower() not in _RASTERS:
+        return []
+    world = f"{ending[:2]}{ending[-1]}w".lower()  # `.tfw` of `.tif`
+    others = (".hdr", ".wld", world, ".prj")
+    return [stem + (other.upper() if ending.isupper() else other) for other in others]
+
+
+def _has_bytes(path: str) -> bool:
+    try:
+        return os.path.getsize(path) > 0
+    except OSError:
+        return False
 
 
 def companions(path: str, read: Callable[[], bytes]) -> list[str]:
@@ -20,6 +43,8 @@ def companions(path: str, read: Callable[[], bytes]) -> list[str]:
     stem, ending = os.path.splitext(path)
     if ending.lower() == ".shp":
         return [stem + other for other in _BESIDE_A_SHAPEFILE]
+    if ending.lower() != ".vrt":
+        return list(filter(_has_bytes, beside(path)))
     folder = path.rpartition("/")[0]
     found = []
     for attributes, name in _NAMED.findall(read()):

@@ -34,6 +34,23 @@ _BESIDE_A_PATH = re.compile(r"[\"':|!?,]")
 _LIKE_A_PATH = re.compile(r"(s3://|file:|/|(?!\w+://)[^\n]{0,300}(/|\.[A-Za-z]\w{1,9}\Z))")
 #: In a folder that is a Zarr store: written when the store is, and not by who fills a part of it.
 _STORE_MARKS = ("zarr.json", ".zmetadata", ".zgroup", ".zarray", ".zattrs")
+#: Which may have others beside them (`companions`).
+_WITH_OTHERS = (
+    ".tif",
+    ".tiff",
+    ".img",
+    ".bil",
+    ".bip",
+    ".bsq",
+    ".dat",
+    ".flt",
+    ".asc",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jp2",
+)
+_WITH_OTHERS += (".gpkg", ".sqlite", ".sqlite3", ".db", ".mbtiles", ".duckdb")
 #: A file that names more objects in S3 than this cannot be looked at: each is a request.
 _MOST_OBJECTS = 100
 #: What makes a pattern of a text that is no path: it stands for all that it matches.
@@ -55,8 +72,9 @@ class NamedPath(NamedTuple):
 
     @property
     def has_companions(self) -> bool:
-        """Whether it is made of other files, too."""
-        return self.path.lower().endswith((".vrt", ".shp"))
+        """Whether it may be made of other files, too."""
+        path = self.path.lower()
+        return path.endswith((".vrt", ".shp")) or (path.endswith(_WITH_OTHERS) and not self.is_far)
 
     @property
     def is_in_s3(self) -> bool:
@@ -274,15 +292,18 @@ class Stamps:
         if stamp is None:
             stamp = self._far(path) if path.is_far else on_disk(path.path, deep=path.deep)
             self._known[path] = stamp  # so that a file which names itself is looked at once
-            if path.has_companions and stamp != ABSENT:
-                stamp = self._known[path] = f"{stamp} {self._of_companions(path)}"
+            if path.has_companions and stamp != ABSENT and (others := self._of_companions(path)):
+                stamp = self._known[path] = f"{stamp} {others}"
         return stamp
 
     def _of_companions(self, path: NamedPath) -> str:
-        """What the other files lead to that a file is made of."""
+        """What the other files lead to that a file is made of; "" for a raster or a database that has none."""
         from fanfold.codec.companions import companions
 
-        others = [NamedPath(one) for one in companions(path.path, lambda: self._content(path))]
+        here = path.path if path.is_far else _here(path.path)
+        others = [NamedPath(one) for one in companions(here, lambda: self._content(path))]
+        if not others and not here.lower().endswith((".vrt", ".shp")):
+            return ""
         if sum(one.is_far for one in others) > _MOST_OBJECTS:
             raise CannotLook(f"{path.path} names more than {_MOST_OBJECTS} objects")
         self.look(others)
@@ -346,7 +367,8 @@ def on_disk(path: str, *, deep: bool) -> str:
     except (OSError, ValueError) as error:  # a text that is no path at all, or one behind a closed door
         return f"unseen {type(error).__name__}"
     if not S_ISDIR(about.st_mode):
-        return f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
+        is_journal = path.endswith("-wal")  # whose owner SQLite sets when root reads the database
+        return f"{about.st_size} {about.st_mtime_ns} {'' if is_journal else about.st_ctime_ns}"
     if deep:
         return f"folder {_folder(path, lambda file: on_disk(file, deep=False))}"
     marks = [on_disk(os.path.join(path, name), deep=False) for name in _STORE_MARKS]
@@ -401,6 +423,17 @@ def _matched(pattern: str) -> str:
 def content(path: str) -> str:
     """A hash of a file's bytes, or of the names and bytes of all files in a folder. Raises `FileNotFoundError`."""
     return _folder(path, _hash_of) if os.path.isdir(path) else _hash_of(path)
+
+
+def content_of_matches(pattern: str) -> str:
+    """A hash of the names and bytes of all files that a pattern matches; `ABSENT` where none does."""
+    import glob
+
+    found = sorted(glob.iglob(pattern, recursive=True))
+    digest = hashlib.sha256()
+    for path in found:
+        digest.update(f"{path}\0{content(path)}\n".encode(errors="replace"))
+    return digest.hexdigest() if found else ABSENT
 
 
 def _folder(path: str, told: Callable[[str], str]) -> str:

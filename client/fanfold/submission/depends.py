@@ -10,7 +10,7 @@ from typing import Any
 
 from fanfold.codec import encode_json
 from fanfold.codec.path_cells import TextsArePaths
-from fanfold.codec.paths import ABSENT, CannotLook, NamedPath, Stamps, content, texts_in
+from fanfold.codec.paths import ABSENT, PATTERN, CannotLook, NamedPath, Stamps, content, content_of_matches, texts_in
 from fanfold.errors import CodecError, InputError
 
 
@@ -24,8 +24,9 @@ def resolve(
     """
     named = tuple(one for one in depends_on if isinstance(one, str) and one in parameters)
     others = [one for one in depends_on if not (isinstance(one, str) and one in parameters)]
+    texts = [_text_of(one, parameters) for one in others]
     by_default = [f"{name} {_of_default(name, defaults[name])}" for name in named if defaults.get(name) is not None]
-    return named, "\n".join([*by_default, *map(_text_of, others)])
+    return named, "\n".join([*by_default, *texts])
 
 
 def _of_default(name: str, default: Any) -> str:
@@ -56,22 +57,34 @@ def _unreadable(one: Any, error: Exception) -> InputError:
     )
 
 
-def _text_of(one: Any) -> str:
+def _text_of(one: Any, parameters: Sequence[str]) -> str:
     if not isinstance(one, (str, PurePath)):
         return _value_of(one)
     path = os.path.expanduser(one)
     try:
         stamp = _stamp(path) if path.startswith("s3://") else f"{os.path.basename(path)} {content(path)}"
     except FileNotFoundError:
-        stamp = ABSENT
+        stamp = content_of_matches(path) if PATTERN.search(path) else ABSENT
     except OSError as error:
         raise _unreadable(one, error) from error
     if stamp == ABSENT:
-        raise InputError(
-            f"depends_on names {str(one)!r}, which is neither a parameter of the UDF nor a file or folder that exists.",
-            next_step="name a parameter, a path, or a function whose value counts.",
-        )
+        raise _leads_nowhere(str(one), parameters)
     return f"{path} {stamp}" if path.startswith("s3://") else stamp
+
+
+def _leads_nowhere(name: str, parameters: Sequence[str]) -> InputError:
+    import difflib
+
+    what = "neither a parameter of the UDF nor a file or folder that exists"
+    if PATTERN.search(name):
+        what = "a pattern that no file matches"
+    meant = difflib.get_close_matches(name, parameters, n=1)
+    return InputError(
+        f"depends_on names {name!r}, which is {what}.",
+        next_step=f"did you mean {meant[0]!r}?"
+        if meant
+        else "name a parameter, a path, or a function whose value counts.",
+    )
 
 
 def _value_of(function: Callable[[], Any]) -> str:
