@@ -10,11 +10,9 @@ import re
 from collections.abc import Callable
 from html import unescape
 
+from fanfold.codec.paths import JOURNALS, RASTERS
+
 _BESIDE_A_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")
-#: What a writer of SQLite or DuckDB that is still at work has put there, and not yet into the file itself.
-_JOURNALS = dict.fromkeys((".gpkg", ".sqlite", ".sqlite3", ".db", ".mbtiles"), "-wal") | {".duckdb": ".wal"}
-#: Rasters whose georeference, or all that is known of them, may lie beside them.
-_RASTERS = (".tif", ".tiff", ".img", ".bil", ".bip", ".bsq", ".dat", ".flt", ".asc", ".png", ".jpg", ".jpeg", ".jp2")
 _NAMED = re.compile(rb"<(?:SourceFilename|SourceDataset|SrcDataSource)\b([^>]*)>([^<]*)<")
 _RELATIVE = re.compile(rb"relativeToVRT\s*=\s*[\"']1")
 
@@ -22,9 +20,9 @@ _RELATIVE = re.compile(rb"relativeToVRT\s*=\s*[\"']1")
 def beside(path: str) -> list[str]:
     """Where files may lie that belong to a raster or a database of this machine; none of anything else."""
     stem, ending = os.path.splitext(path)
-    if journal := _JOURNALS.get(ending.lower()):
+    if journal := JOURNALS.get(ending.lower()):
         return [path + journal]
-    if ending.lower() not in _RASTERS:
+    if ending.lower() not in RASTERS:
         return []
     world = f"{ending[:2]}{ending[-1]}w".lower()  # `.tfw` of `.tif`
     others = (".hdr", ".wld", world, ".prj")

@@ -34,23 +34,10 @@ _BESIDE_A_PATH = re.compile(r"[\"':|!?,]")
 _LIKE_A_PATH = re.compile(r"(s3://|file:|/|(?!\w+://)[^\n]{0,300}(/|\.[A-Za-z]\w{1,9}\Z))")
 #: In a folder that is a Zarr store: written when the store is, and not by who fills a part of it.
 _STORE_MARKS = ("zarr.json", ".zmetadata", ".zgroup", ".zarray", ".zattrs")
-#: Which may have others beside them (`companions`).
-_WITH_OTHERS = (
-    ".tif",
-    ".tiff",
-    ".img",
-    ".bil",
-    ".bip",
-    ".bsq",
-    ".dat",
-    ".flt",
-    ".asc",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jp2",
-)
-_WITH_OTHERS += (".gpkg", ".sqlite", ".sqlite3", ".db", ".mbtiles", ".duckdb")
+#: What a writer of SQLite or DuckDB that is still at work has put beside the file, and not yet into it.
+JOURNALS = dict.fromkeys((".gpkg", ".sqlite", ".sqlite3", ".db", ".mbtiles"), "-wal") | {".duckdb": ".wal"}
+#: Rasters whose georeference, or all that is known of them, may lie beside them.
+RASTERS = tuple(".tif .tiff .img .bil .bip .bsq .dat .flt .asc .png .jpg .jpeg .jp2".split())
 #: A file that names more objects in S3 than this cannot be looked at: each is a request.
 _MOST_OBJECTS = 100
 #: What makes a pattern of a text that is no path: it stands for all that it matches.
@@ -74,7 +61,7 @@ class NamedPath(NamedTuple):
     def has_companions(self) -> bool:
         """Whether it may be made of other files, too."""
         path = self.path.lower()
-        return path.endswith((".vrt", ".shp")) or (path.endswith(_WITH_OTHERS) and not self.is_far)
+        return path.endswith((".vrt", ".shp")) or (path.endswith((*RASTERS, *JOURNALS)) and not self.is_far)
 
     @property
     def is_in_s3(self) -> bool:
