@@ -252,6 +252,19 @@ def test_a_worker_has_its_share_of_the_cores_unless_the_user_has_set_it(work, mo
     assert work(threads, workers=2)[0].value == ["5", "4", "4"]
 
 
+def blocks_in_memory():
+    import os
+
+    return os.environ.get("GDAL_CACHEMAX")
+
+
+def test_gdal_keeps_no_more_of_a_raster_than_in_the_image_unless_the_user_has_said_so(work, monkeypatch):
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
+    assert work(blocks_in_memory)[0].value == "256"
+    monkeypatch.setenv("GDAL_CACHEMAX", "64")
+    assert work(blocks_in_memory)[0].value == "64"
+
+
 def folder():
     import os
     import tempfile
