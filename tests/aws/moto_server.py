@@ -8,10 +8,11 @@ import sys
 
 from moto.server import ThreadedMotoServer
 
-from tests.aws import moto_tables, moto_writes
+from tests.aws import moto_answers, moto_tables, moto_writes
 
 if __name__ == "__main__":
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto_answers.install()
     moto_tables.install()
     moto_writes.install()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -26,7 +26,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from fanfold.contract.cloud import REALTIME_HANDLER, SHEPHERD_HANDLER
-from tests.aws import moto_tables, moto_writes
+from tests.aws import moto_answers, moto_tables, moto_writes
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.aws.processes import Starter, start_process
 from tests.cloud import limits, seams
@@ -96,6 +96,7 @@ class Server:
         self.integrations = integrations
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)
+        moto_answers.install()
         moto_tables.install()
         moto_writes.install()
         self.events = Events(ACCOUNT, REGION, self.functions, self.permissions.refuses)

@@ -7,7 +7,10 @@ from importlib.metadata import version
 
 import pytest
 from moto.awslambda.models import LambdaFunction
+from moto.backends import list_of_moto_modules
 from moto.batch.models import BatchBackend, Job
+from moto.core.serialize import BaseJSONSerializer
+from moto.core.utils import method_names_from_class
 from moto.dynamodb.models.table import StreamShard, Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3.models import FakeBucket
@@ -49,6 +52,9 @@ SEAMS = [
     (Execution.stop, ["self"]),
     (Table.query, ["self", "hash_key", "range_comparison", "range_objs", "limit", "index_name"]),
     (Table.all_items, ["self"]),
+    (BaseJSONSerializer._serialize_type_structure, ["serialized", "value", "shape", "key"]),
+    (method_names_from_class, ["clazz"]),
+    (list_of_moto_modules, []),
     (DomainDispatcherApplication.__call__, ["environ", "start_response"]),
 ]
 
