@@ -20,7 +20,7 @@ from fanfold.contract.payloads import DispatchJob, RunItem, RunPayload
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.core.options import goes_on_later
 from fanfold.engines.base import sealing_key_of, secrets_of, variables_of
-from fanfold.engines.feed import Recorder, finished, serve, together
+from fanfold.engines.feed import Recorder, serve, together
 from fanfold.errors import FanfoldError, StoreFull
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Report
@@ -32,10 +32,11 @@ from fanfold.stores.keys import inputs_key
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag
-from fanfold_runtime.context import TELEMETRY_S, enter_own_folder, get_header, hide_from_udfs, open_stores
+from fanfold_runtime.context import enter_own_folder, get_header, hide_from_udfs, open_stores
 from fanfold_runtime.continuation import Continuation
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
 from fanfold_runtime.image_libraries import publish_libraries
+from fanfold_runtime.short_results import ShortResults
 from fanfold_runtime.stack_answers import StackAnswers
 
 if TYPE_CHECKING:
@@ -103,18 +104,18 @@ class OneRun:
         *,
         assignment: Assignment,
         continuation: Continuation,
+        results: ShortResults,
         shares_time: bool = False,
     ) -> None:
         self.assignment = assignment
         self._header, self._stores = header, stores
-        self._continuation = continuation
+        self._continuation, self._results = continuation, results
         #: Whether others before it had part of its time: what has too little left of it has not been tried.
         self._was_cut_short = shares_time and (header.timeout_s or inf) > (assignment.timeout_s or inf)
         promised_s = min(header.timeout_s or inf, REALTIME_TIMEOUT_S - _MARGIN_S)
         self._lost_its_time = promised_s - (assignment.timeout_s or inf) > _START_TAKES_S
         self._may_retry = run["attempt"] < header.max_retry
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
-        self._recorder = Recorder(header, stores, lambda runs: [run["key"]] * len(runs), hold_s=TELEMETRY_S)
         self._tries = [(run["index"], run["attempt"])]
         self._superseded = _superseded_of(header, stores)
         self.ended: list[Event] = []
@@ -140,13 +141,13 @@ class OneRun:
         goes_on = any(goes_on_later(report.event.error) for report in told)
         if goes_on:
             self._continuation.announce()
-        self.ended += finished(self._recorder.record(told))
+        self.ended += self._results.record(told)
         if goes_on:
             self._continuation.start()
 
     def flush(self) -> None:
         """Record output that has been held back; see now and then whether the run has its result by another try."""
-        self._recorder.flush()
+        self._results.flush()
         if self._superseded is not None:
             self._superseded.look(self._tries)
 
@@ -215,17 +216,12 @@ class Environment:
         more = first.get("more", [])
         if "token" in event and not is_first_call(self._stores, event, context.aws_request_id):
             return []  # another call with this token performs it, or has: what comes of it is in the event log
-        header, read_at = get_header(self._stores, job["id"], first["shard"]), time.monotonic()
-        ended = self._run_one(header, job, first, context)
-        for place, run in enumerate(more):
-            longest_s = max((one.usage.duration_s for one in ended if one.usage), default=0.0)
-            if context.get_remaining_time_in_millis() / 1000 < 2 * longest_s + 2 * _MARGIN_S:
-                ended += self._put_off(header, more[place:])
-                break
-            if time.monotonic() - read_at > _CANCEL_S:  # it may have been cancelled
-                header, read_at = get_header(self._stores, job["id"], run["shard"]), time.monotonic()
-            telemetry.announce_run(header.id, run["index"], run["attempt"])
-            ended += self._run_one(header, job, run, context, shares_time=True)
+        header = get_header(self._stores, job["id"], first["shard"])
+        results = ShortResults(header, [first, *more], self._stores)
+        try:
+            header, ended = self._run_all(header, event, context, results)
+        finally:
+            results.write()
         self._blob_cache.tidy()
         if header.budget_usd:
             self._spend(header, ended)
@@ -234,6 +230,26 @@ class Environment:
             self._has_announced = True
             publish_libraries(self._stores.objects)
         return ended
+
+    def _run_all(
+        self, header: JobHeader, event: RunPayload, context: Context, results: ShortResults
+    ) -> tuple[JobHeader, list[Event]]:
+        """Perform a run and those that came with it; the header as it was read last, and their terminal events."""
+        job, first = event["job"], event["run"]
+        more, read_at = first.get("more", []), time.monotonic()
+        results.more_follow = bool(more)
+        ended = self._run_one(header, job, first, context, results)
+        for place, run in enumerate(more):
+            longest_s = max((one.usage.duration_s for one in ended if one.usage), default=0.0)
+            if context.get_remaining_time_in_millis() / 1000 < 2 * longest_s + 2 * _MARGIN_S:
+                ended += self._put_off(header, more[place:])
+                break
+            if time.monotonic() - read_at > _CANCEL_S:  # it may have been cancelled
+                header, read_at = get_header(self._stores, job["id"], run["shard"]), time.monotonic()
+            telemetry.announce_run(header.id, run["index"], run["attempt"])
+            results.more_follow = run is not more[-1]
+            ended += self._run_one(header, job, run, context, results, shares_time=True)
+        return header, ended
 
     def _wait_for_turn(self, header: JobHeader, flag: CancelFlag, context: Context) -> bool:
         """Wait until the job's rate lets another run begin; False where that is so far away that no time is left.
@@ -258,7 +274,14 @@ class Environment:
         return events
 
     def _run_one(
-        self, header: JobHeader, job: DispatchJob, run: RunItem, context: Context, *, shares_time: bool = False
+        self,
+        header: JobHeader,
+        job: DispatchJob,
+        run: RunItem,
+        context: Context,
+        results: ShortResults,
+        *,
+        shares_time: bool = False,
     ) -> list[Event]:
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
@@ -272,8 +295,8 @@ class Environment:
         pool = self._ready_pool(header.owner)
         assignment = self._assignment(header, context)
         continuation = Continuation(self._stores, header, job, run)
-        facts: dict[str, Any] = {"assignment": assignment, "continuation": continuation, "shares_time": shares_time}
-        feed = OneRun(header, run, arguments, self._stores, **facts)
+        facts: dict[str, Any] = {"assignment": assignment, "continuation": continuation, "results": results}
+        feed = OneRun(header, run, arguments, self._stores, **facts, shares_time=shares_time)
         serve(pool, feed, StackAnswers(pool, flag, self._stores, header.id).is_cancelled)
         telemetry.tell_end(header, feed.ended)
         return feed.ended

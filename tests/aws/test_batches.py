@@ -76,6 +76,15 @@ def test_each_run_of_a_batch_has_its_own_end_output_and_cache_entry(function, aw
     assert [seen.status_of(index) is RunStatus.CACHED for index in range(4)] == [True, False, True, False]
 
 
+def test_what_has_ended_is_on_record_where_the_function_fails_within_a_batch(function, aws_stores):
+    header = put_job(aws_stores, odd_only, [1, 3, 5], batch_size=3)
+    payload = payload_of(aws_stores, header, 3)
+    payload["run"]["more"][1]["arguments"] = {}  # what nobody can read
+    assert function.invoke(payload).error
+    state = read_state(aws_stores.log, header)
+    assert [state.status_of(index).value for index in range(3)] == ["succeeded", "succeeded", "queued"]
+
+
 def test_what_a_batch_has_no_time_for_is_started_anew_with_all_its_tries(function, aws_stores):
     warm = put_job(aws_stores, sleepy, [0.25])
     function.invoke(payload_of(aws_stores, warm, 1))  # else its start would be of the time

@@ -32,6 +32,7 @@ from fanfold_runtime.cancel_flag import is_cancelled
 from fanfold_runtime.claiming_feed import ClaimingFeed
 from fanfold_runtime.context import get_header
 from fanfold_runtime.realtime import OneRun, is_first_call
+from fanfold_runtime.short_results import ShortResults
 from tests.simulation.services import Account, Overseer, Services
 from tests.simulation.world import Flag, Part, Process, Turn, World
 
@@ -215,7 +216,12 @@ class SimulatedCloud:
             return
         run: Any = item
         assignment: Any = SimpleNamespace(job_id=header.id, timeout_s=header.timeout_s)
-        facts: dict[str, Any] = {"assignment": assignment, "continuation": None}  # no run here goes on later
+        results = ShortResults(header, [run], stores)
+        facts: dict[str, Any] = {
+            "assignment": assignment,
+            "continuation": None,
+            "results": results,
+        }  # none goes on later
         feed = OneRun(header, run, item["arguments"]["text"], stores, **facts)
         asked = _Every(self.world, lambda: is_cancelled(stores.log.job_headers, header.id, item["shard"]))
         pool: Any = Workers(self, function, header.id, 1)

@@ -105,6 +105,13 @@ class ObjectStoreContract:
             assert own[:4] == b"newx"
         assert objects.get(KEY) == b"x" * size
 
+    def test_several_are_read_at_once_and_none_keeps_the_others(self, objects):
+        damaged = f"udf/{hashlib.sha256(b'right').hexdigest()}"
+        for key, data in {"jobs/a": b"1", "jobs/b": b"", damaged: b"wrong"}.items():
+            objects.put(key, data)
+        assert objects.get_several(["jobs/b", "jobs/none", damaged, "jobs/a"]) == [b"", None, None, b"1"]
+        assert objects.get_several([]) == []
+
     def test_what_is_not_there_is_an_error_that_names_the_key(self, objects):
         with pytest.raises(ResultDamaged, match=KEY):
             objects.get(KEY)

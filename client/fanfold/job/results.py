@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
@@ -49,6 +50,8 @@ def _has_objects(codec: str, data: Any) -> bool:
 
 #: So many short results are read as one text.
 _READ_TOGETHER = 500
+#: Of results in a bucket so many are fetched side by side, and so many bytes at most: they wait to be decoded.
+_FETCHED_TOGETHER, _FETCHED_BYTES = 32, 16 << 20
 #: A job that is read says so this often.
 _NOTED_EACH_S = 60.0
 
@@ -70,6 +73,9 @@ class Contents:
         self._own: bool | None = None
         self._definitions: Definitions | None = None
         self._noted_at = -_NOTED_EACH_S
+        #: The size of each result in a bucket that is about to be read, in their order; and what is here of them.
+        self._expected: dict[str, int] = {}
+        self._fetched: dict[str, bytes | None] = {}
 
     def arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, the job's constants included; other jobs' results are named, not loaded."""
@@ -149,7 +155,8 @@ class Contents:
     def read_plain(self, state: JobState, indexes: Iterable[int], values: dict[int, Any]) -> None:
         """Add the values of those of these runs whose result is short JSON in its event, intact, and nothing but JSON.
 
-        They are read as one text: one by one they would take five times as long. Others are left as they are.
+        They are read as one text: one by one they would take five times as long. Others are left as they are, and
+        are expected to be read next.
         """
         self._note_use()
         left = [index for index in indexes if index not in values]
@@ -163,6 +170,31 @@ class Contents:
                 read = json.loads(b"[%b]" % b",".join(texts))
                 if len(read) == len(some):
                     values.update(zip(some, read, strict=True))
+        self.expect(state, (index for index in left if index not in values))
+
+    def expect(self, state: JobState, indexes: Iterable[int]) -> None:
+        """Have results of these runs that are far away fetched some at a time, as soon as the first of them is read."""
+        outputs = filter(None, map(state.output, indexes)) if self._header.costs_money else ()
+        self._expected = {output.key: output.size for output in outputs if output.key is not None}
+
+    def _read_object(self, key: str, *, writable: bool) -> Any:
+        if key in self._expected:
+            self._fetch_from(key)
+        data = self._fetched.pop(key, None)
+        if data is None:
+            return self._stores.objects.get_writable(key) if writable else self._stores.objects.get(key)
+        return bytearray(data) if writable else data
+
+    def _fetch_from(self, first: str) -> None:
+        """Fetch what is expected, from one result on."""
+        keys, size = [first], self._expected.pop(first, 0)
+        for key, more in list(islice(self._expected.items(), _FETCHED_TOGETHER - 1)):
+            if size + more > _FETCHED_BYTES:
+                break
+            keys.append(key)
+            size += self._expected.pop(key, 0)
+        if len(keys) > 1:
+            self._fetched = dict(zip(keys, self._stores.objects.get_several(keys), strict=True))
 
     def _note_use(self) -> None:
         """Have the job kept that is read: on this machine what has not been used for longest goes first."""
@@ -202,8 +234,8 @@ class Contents:
         """
         objects = self._stores.objects
         try:
-            read = objects.get_writable if writable else objects.get
-            data = output.inline if output.inline is not None else read(str(output.key))
+            inside = output.inline
+            data = inside if inside is not None else self._read_object(str(output.key), writable=writable)
         except ResultDamaged as error:
             if objects.exists(str(output.key)):
                 raise self._damage_error(index, "is damaged: its bytes do not match their hash") from error

@@ -71,7 +71,9 @@ def verify_results(job_id: str, state: JobState, contents: Contents) -> Receipt:
     damaged: dict[int, str] = {}
     failed, results, size = [], 0, 0
     missing = state.missing()
-    for index in sorted(set(range(state.header.count)) - set(missing)):
+    ended = sorted(set(range(state.header.count)) - set(missing))
+    contents.expect(state, ended)
+    for index in ended:
         output = state.output(index)
         if output is None:
             failed.append(index)

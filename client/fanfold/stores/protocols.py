@@ -98,6 +98,9 @@ class ObjectStore(Protocol):
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ResultDamaged` where there are none."""
 
+    def get_several(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes under each of these keys, read side by side where that is faster; None where that did not do."""
+
     def get_writable(self, key: str) -> bytearray | mmap:
         """The same, in memory that its caller may change and keep; what is stored stays as it is."""
 

@@ -131,6 +131,15 @@ class FileObjectStore:
             data = self.path(key).read_bytes()
         return checked_bytes(key, data, place=self.root)
 
+    def get_several(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes under each of these keys, one after the other; None where that did not do: `get` says why."""
+        found: list[bytes | None] = []
+        for key in keys:
+            found.append(None)
+            with suppress(StoreError):
+                found[-1] = self.get(key)
+        return found
+
     def get_writable(self, key: str) -> bytearray | mmap:
         """The same, in memory that its caller may change and keep; of a large file its pages, as they are used."""
         with self._explained(key), self.path(key).open("rb", buffering=0) as file:
