@@ -154,12 +154,12 @@ class Machine:
             self._spend()
             try:
                 self._hold()
-            except FanfoldError as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the next time may be in time
                 telemetry.logger.warning("lease not renewed", error=type(error).__name__)
                 continue
             try:
                 self._stores.keep(self._header.id, within_s=self._lease_s / _RENEWALS)
-            except FanfoldError as error:
+            except Exception as error:  # noqa: BLE001
                 telemetry.logger.warning("expiry not moved on", error=type(error).__name__)
 
     def _spend(self) -> None:

@@ -360,6 +360,65 @@ def test_they_do_so_too_where_no_other_call_comes_to_that_worker(pool, feed, mon
     assert {told.ended for told in given.told.values()} == {1}
 
 
+def waiting_where_it_reads(index: int):
+    import os
+    import stat
+
+    for fd in range(3, 64):
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.set_blocking(fd, True)
+        except OSError:
+            continue
+    return index
+
+
+@pytest.mark.parametrize("together", [1, 16])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_udf_that_has_all_reading_wait_holds_up_nobody(pool, feed, monkeypatch, workers, together):
+    monkeypatch.setattr(Autoscaler, "together", together)
+    monkeypatch.setattr("fanfold.execution.pool.pool._OVER_BY_S", 0.0)  # the pool reads along all the time
+    one, given = pool(workers), feed(waiting_where_it_reads, inputs(100))
+    assert within_a_minute(lambda: one.serve(given))
+    assert values(given) == list(range(100))
+    assert {told.ended for told in given.told.values()} == {1}
+
+
+def waiting_and_held(index: int, at: int, path: str):
+    import os
+    import stat
+    import time
+
+    for fd in range(3, 64) if index == at else ():
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.set_blocking(fd, True)
+        except OSError:
+            continue
+    while index == at and not os.path.exists(path):
+        time.sleep(0.005)
+    return index
+
+
+@pytest.mark.usefixtures("together")
+def test_nor_does_it_while_it_goes_on(pool, feed, tmp_path):
+    go = tmp_path / "go"
+    one, given = pool(2), feed(waiting_and_held, inputs(60, at=20, path=str(go)))
+    one.add(given)
+    assert within_a_minute(lambda: serve_until(one, lambda: len(given.order) == 59 and given.told[20].pid))
+    go.touch()
+    assert within_a_minute(lambda: serve_until(one, lambda: not one.serves(given)))
+    assert values(given) == list(range(60))
+
+
+def within_a_minute(act):
+    """Whether `act` returns by then, in a thread of its own: one that waits for ever cannot be ended."""
+    acting = threading.Thread(target=act, daemon=True)
+    acting.start()
+    acting.join(60)
+    return not acting.is_alive()
+
+
 def test_where_there_is_no_room_for_results_to_be_seen_they_are_answered_all_the_same(tmp_path):
     whole = shown_memory(str(tmp_path / "results"))
     assert (tmp_path / "results").stat().st_size == len(whole) == SoFar.SIZE
@@ -430,6 +489,21 @@ def test_results_are_what_was_said_wherever_the_stream_is_cut(results, returned,
         assert (one.first, one.stop) == (5, 5 + len(results))
         assert list(zip(one.at, one.duration_s, one.codecs, one.bodies, strict=True)) == results
         assert [done.call for done in one.each()] == list(range(5, 5 + len(results)))
+
+
+def test_what_is_read_while_the_worker_begins_other_calls_is_of_neither():
+    """Each part is whole, and a result's hash is right: but the number that stands before it is an earlier call's."""
+    memory, _ = said([(1.0, 0.1, "json/1", b"123")])
+    before = bytes(memory)
+    later = SoFar(memory)
+    later.begin(37, 12.5)
+    later.add(2.0, 0.2, "json/1", sha256(b"456").digest(), b"456")
+    torn = before[:8] + bytes(memory[8:])
+    assert SoFar.read(torn).bodies == [b"456"]
+    reads = [torn, bytes(memory)]
+    assert SoFar.read_through(lambda size, at: reads.pop(0)[at : at + size]) is None
+    [again] = SoFar.read_through(lambda size, at: bytes(memory[at : at + size])).each()
+    assert (again.call, again.body) == (37, b"456")
 
 
 def test_what_is_only_half_written_is_not_read():

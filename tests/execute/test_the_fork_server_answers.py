@@ -60,9 +60,9 @@ def test_more_workers_may_be_asked_for_than_answers_fit_into_its_socket(monkeypa
             one.setsockopt(options.SOL_SOCKET, options.SO_SNDBUF, 1)
         return both
 
-    monkeypatch.setattr(spawn._socket, "socketpair", small)
-    server, queue = ForkServerClient(None, ""), CallQueue(tmp_path)
-    monkeypatch.undo()
+    with monkeypatch.context() as tight:
+        tight.setattr(spawn._socket, "socketpair", small)
+        server, queue = ForkServerClient(None, ""), CallQueue(tmp_path)
     workers = []
 
     def ask():

@@ -164,13 +164,13 @@ def test_a_call_whose_job_cannot_be_made_ready_takes_no_others_with_it(monkeypat
     owner, name = (executor_jobs._Batch, "start") if fails == "start" else (executor_jobs.JobCalls, "_get_ready")
 
     def refuse(self, *_):
-        monkeypatch.undo()
         raise RuntimeError("can't start new thread")
 
     with fanfold.Executor(2, cache=True) as executor:
-        monkeypatch.setattr(owner, name, refuse)
-        with pytest.raises(RuntimeError, match="new thread"):
-            executor.submit(doubled, x=1)
+        with monkeypatch.context() as broken:
+            broken.setattr(owner, name, refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                executor.submit(doubled, x=1)
         assert executor.submit(doubled, x=2).result(60) == 4
 
 

@@ -313,6 +313,12 @@ class SoFar:
         return pack_results(self._first, told, bodies, cpu_share=cpu_share, peak_mib=peak_mib, returned=returned)
 
     @classmethod
+    def read_through(cls, read: Callable[[int, int], bytes]) -> Results | None:
+        """The same as `read`, of what `read(size, at)` gives; None where the worker has begun other calls meanwhile."""
+        memory = read(cls.SIZE, 0)
+        return cls.read(memory) if read(NUMBER.size, 0) == memory[: NUMBER.size] else None
+
+    @classmethod
     def read(cls, memory: bytes) -> Results | None:
         """The results that are whole, as another process reads them while they are written."""
         if len(memory) < cls.SIZE:
@@ -473,7 +479,7 @@ class CallQueue:
         self._folder = folder
         self._entry, self.exit = _message_pipe()
         os.set_blocking(self._entry, False)
-        os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
+        os.set_blocking(self.exit, False)
 
     def put(self, number: int, assignment: int, call: tuple[int, int, str], key: bytes = b"") -> bool:
         """Queue one call, and what opens the secrets it is given; False where the kernel's queue is full for now."""
@@ -532,6 +538,14 @@ class CallQueue:
 
     def _spilled(self, number: int) -> Path:
         return self._folder / f"{number}.arguments"
+
+
+def opened_again(fd: int) -> int:
+    """Another descriptor of the same pipe: whether reading from one of them waits is nothing to the other."""
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # not Linux
+        return os.dup(fd)
 
 
 def _message_pipe() -> tuple[int, int]:

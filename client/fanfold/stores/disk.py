@@ -121,7 +121,7 @@ def _sync_all(paths: list[Path]) -> None:
         for path in paths:
             sync_path(path)
         return
-    left, failures = iter(paths), []
+    left, failures = iter(paths), list[BaseException]()
     taking = threading.Lock()
 
     def work() -> None:
@@ -132,7 +132,7 @@ def _sync_all(paths: list[Path]) -> None:
                 return
             try:
                 sync_path(path)
-            except OSError as error:
+            except BaseException as error:  # noqa: BLE001  it is raised where somebody waits
                 failures.append(error)
 
     threads = [threading.Thread(target=work, name="fanfold-sync") for _ in range(min(_SIDE_BY_SIDE, len(paths)))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import signal
 import time
@@ -44,10 +45,12 @@ class WorkerProcess:
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         self._claims, offers = os.pipe()
-        os.set_blocking(self._claims, False)  # the worker shares this description, and its mode with it
-        self._child = spawner.start(folder, [queue_exit, answers, self._trace, self._claims, offers])
-        os.close(answers)
-        os.close(offers)
+        os.set_blocking(self._claims, False)
+        # What a UDF makes of the mode of a descriptor that it finds must keep nobody else waiting.
+        calls, claims = wire.opened_again(queue_exit), wire.opened_again(self._claims)
+        self._child = spawner.start(folder, [calls, answers, self._trace, claims, offers])
+        for fd in (calls, answers, claims, offers):
+            os.close(fd)
         self._tree: ProcessTree | None = None
         self._log: LogTail | None = None
         self._redactor: Redactor | None = None
@@ -88,13 +91,19 @@ class WorkerProcess:
         return self._tree
 
     def reply(self, question: int, facts: dict[str, Any], body: bytes) -> None:
-        """Answer a question of its run, which waits for that and reads; nothing where it does not any more."""
-        with suppress(OSError):
+        """Answer a question of its run, which waits for that and reads; nothing where it does not any more.
+
+        Where it cannot be answered (this process can open no more files), its run is to begin again in another worker.
+        """
+        try:
             fd = os.open(self.folder / wire.REPLIES, os.O_WRONLY | os.O_NONBLOCK)
             try:
                 os.write(fd, wire.pack_reply(question, facts, body))
             finally:
                 os.close(fd)
+        except OSError as error:
+            if error.errno not in (errno.ENXIO, errno.ENOENT):
+                self.discard()
 
     def read(self) -> list[wire.Answer]:
         """What it has answered since the last look. Raises EOFError where it has closed its end."""
@@ -155,7 +164,8 @@ class WorkerProcess:
     def results_so_far(self) -> wire.Results | None:
         """What it has by now of the calls that it has taken together; None where these have begun without any."""
         try:
-            results = wire.SoFar.read((self.folder / wire.SO_FAR).read_bytes())
+            with (self.folder / wire.SO_FAR).open("rb") as file:
+                results = wire.SoFar.read_through(lambda size, at: os.pread(file.fileno(), size, at))
         except OSError:
             return None
         return results if results is not None and self.taken.issuperset(results.numbers) else None

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from fanfold.contract.layout import ENV_CONFINED
@@ -245,8 +246,17 @@ class Worker:
                 os._exit(channel.EXIT_NO_FILES)
             raise
         finally:
-            if self._sandbox.is_touched and _flags(self._calls, self._replies) != self._pipes:
-                os._exit(channel.EXIT_PIPES_CLOSED)
+            if self._sandbox.is_touched:
+                if _flags(self._calls, self._replies) != self._pipes:
+                    os._exit(channel.EXIT_PIPES_CLOSED)
+                self._wait_for_none()
+
+    def _wait_for_none(self) -> None:
+        """Have no reading wait, whatever the UDF has made of it: what is to be said must not wait for another call."""
+        for fd in (self._calls, *(self._for_chunks[:1] if self._chunks is not None else ())):
+            with suppress(OSError):  # the UDF has closed it, as who reads it next will see
+                if not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK:
+                    os.set_blocking(fd, False)
 
     def _perform(self, called: Called, job: JobContext) -> Finished:
         result_file = f"{self._folder}/{called.number}.result"

@@ -98,6 +98,10 @@ class DirectPath:
                 type(error).__name__, error.message, infrastructure=worth_another_try, next_step=error.next_step
             )
             self._record_at_last(_event(place, RunStatus.FAILED, told))
+        except BaseException as error:
+            said = f"what called the function has ended by an error of its own: {type(error).__name__}: {error}"
+            self._record_at_last(_event(place, RunStatus.FAILED, RunError("Lost", said, infrastructure=True)))
+            raise
         finally:
             self._waiting.pop(place, None)
             self._stores.log.announce([place[0]])
