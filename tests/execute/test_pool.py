@@ -22,7 +22,7 @@ from fanfold.core.processes import keep_private
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Call
 from fanfold.execution.channel import CallQueue, Finished, Packed
-from fanfold.execution.pool.scheduler import InFlight
+from fanfold.execution.pool.scheduler import FeedState, InFlight
 from tests.conftest import is_gone, worker_processes
 
 
@@ -207,10 +207,10 @@ def test_a_call_that_died_with_a_worker_unheard_is_lost_once_the_queue_has_gone_
     assert out.lost({0}, 100.0, queue_empty=False) == []  # 1, 2 and 3 may all be in the queue
     out.begin(2)
     assert out.lost({0, 2}, 200.0, queue_empty=False) == []  # 1 has been passed; its worker may just be slow
-    assert out.lost({0, 2}, 202.0, queue_empty=False) == [1]
+    assert [out.lost({0, 2}, 202.0, queue_empty=False) for _ in range(10)] == [[]] * 9 + [[1]]
     out.close(1)
     assert out.lost({0, 2}, 203.0, queue_empty=True) == []  # 3 is nobody's only now
-    assert out.lost({0, 2}, 205.0, queue_empty=True) == [3]
+    assert [out.lost({0, 2}, 205.0, queue_empty=True) for _ in range(10)][-1] == [3]
     assert out.lost({0, 2, 3}, 206.0, queue_empty=True) == []
 
 
@@ -310,3 +310,15 @@ def test_a_forked_child_does_not_keep_up_its_parents_lifelines():
     os.close(watched)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+def test_a_call_is_not_taken_for_lost_while_the_pool_itself_comes_to_nothing(feed, tmp_path):
+    """Its worker may be as slow to say that it has taken the call: it would be performed twice."""
+    calls = InFlight()
+    calls.add(7, FeedState(feed(identify), 0, tmp_path), Call(0, 0, "{}"))
+    calls.suspect(set())
+    assert [calls.lost(set(), now, queue_empty=True) for now in (0.0, 60.0, 120.0)] == [[], [], []]
+    looks = [calls.lost(set(), 121.0 + look / 10, queue_empty=True) for look in range(10)]
+    assert looks[0] == []
+    assert looks[-1] == [7]
+    assert calls.lost({7}, 200.0, queue_empty=True) == []

@@ -279,7 +279,8 @@ class Scheduler:
 # The calls in flight: in the queue, or with a worker.
 
 #: How long a call may be with no worker before it counts as lost: a worker says within milliseconds what it has taken.
-_LOST_AFTER_S = 1.0
+#: And at how many looks: where the pool comes to look but seldom, its workers may not have come to say so either.
+_LOST_AFTER_S, _LOST_AFTER_LOOKS = 1.0, 10
 
 
 class Sent(NamedTuple):
@@ -295,7 +296,8 @@ class InFlight:
     def __init__(self) -> None:
         self._sent: dict[int, Sent] = {}
         self._latest_begun = -1
-        self._suspects: dict[int, float] = {}
+        #: Since when each has been with no worker, and at how many looks.
+        self._suspects: dict[int, tuple[float, int]] = {}
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -340,7 +342,7 @@ class InFlight:
     def suspect(self, performed: Collection[int]) -> None:
         """A worker has died: it may have taken any call that is not `performed` by another, before it could say so."""
         for number in self._sent.keys() - performed:
-            self._suspects.setdefault(number, math.inf)
+            self._suspects.setdefault(number, (math.inf, 0))
 
     def lost(self, performed: Collection[int], now: float, *, queue_empty: bool) -> list[int]:
         """The calls that died with a worker before it could say that it had taken them.
@@ -349,12 +351,16 @@ class InFlight:
         """
         if not self._suspects:
             return []
-        self._suspects = {
-            number: min(since, now if queue_empty or number < self._latest_begun else math.inf)
-            for number, since in self._suspects.items()
-            if number in self._sent and number not in performed
-        }
-        return sorted(number for number, since in self._suspects.items() if now - since > _LOST_AFTER_S)
+        for number, (since, looks) in list(self._suspects.items()):
+            if number not in self._sent or number in performed:
+                del self._suspects[number]
+            elif since < math.inf or queue_empty or number < self._latest_begun:
+                self._suspects[number] = min(since, now), looks + 1
+        return sorted(
+            number
+            for number, (since, looks) in self._suspects.items()
+            if now - since > _LOST_AFTER_S and looks > _LOST_AFTER_LOOKS
+        )
 
 
 # A feed while a pool serves it: what is out, what waits, what is still to be handed on.
