@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Optional, Union
+from typing import Annotated, Optional, TypedDict, Union
 
 import pytest
 
@@ -325,6 +325,20 @@ def test_an_array_of_zarr_counts_by_what_is_in_its_store(tmp_path, held):
     assert submit() == ([13], {"succeeded": 1})
 
 
+def test_a_store_of_zarr_that_was_opened_by_a_name_alone_counts_whole(tmp_path, monkeypatch):
+    zarr = pytest.importorskip("zarr", reason="Zarr 3 needs Python 3.11")
+    monkeypatch.chdir(tmp_path)
+    zarr.create_array("days.zarr", name="rain", shape=(4,), dtype="i8")[:] = 1
+
+    def total(days):
+        return int(days["rain"][:].sum())
+
+    for expected in (4, 8):
+        assert fanfold.run(total, days=zarr.open_group("days.zarr", mode="r")) == expected
+        assert cached(total, [{"days": zarr.open_group("days.zarr", mode="r")}]) == 1
+        zarr.open_group("days.zarr")["rain"][:] = 2
+
+
 def count_of_dataset(source):
     return source.count_rows()
 
@@ -423,6 +437,42 @@ def test_a_text_counts_where_its_annotation_takes_a_path_as_well(scenes, udf, gi
     fanfold.run(udf, path=given(path))
     assert cached(udf, [{"path": given(path)}]) == 1
     assert fanfold.get_jobs()[0][0].input["path"] == given(path)
+
+
+@dataclass
+class Config:
+    scene: str | Path
+
+
+class Row(TypedDict):
+    scenes: list[Config]
+
+
+def of_config(config: Config) -> str:
+    return either(config.scene)
+
+
+def of_rows(rows: list[Row]) -> str:
+    return either(rows[0]["scenes"][0].scene)
+
+
+@pytest.mark.parametrize("udf", [of_config, of_rows])
+def test_a_text_counts_where_a_field_takes_a_path_as_well(scenes, udf):
+    path = scenes / "scene"
+    given = Config(str(path)) if udf is of_config else [{"scenes": [Config(str(path))]}]
+    for content in ("old", "new"):
+        path.write_text(content)
+        assert [fanfold.run(udf, **{udf.__code__.co_varnames[0]: given}) for _ in range(2)] == [content] * 2
+        age(path)
+
+
+@pytest.mark.parametrize("udf", [either, fanfold.udf(lambda path: either(path), depends_on=["path"])])
+def test_a_name_that_is_no_text_counts_as_well(scenes, udf):
+    path = os.path.join(scenes, os.fsdecode(b"caf\xe9"))
+    for content in ("old", "new"):
+        Path(path).write_text(content)
+        assert fanfold.run(udf, path=path) == content
+        age(Path(path))
 
 
 def test_a_text_that_is_no_path_serves_again_where_a_path_is_taken_as_well(capfd):

@@ -13,7 +13,7 @@ from typing import Any
 
 from fanfold.codec.classes import origin
 from fanfold.codec.encoded import place_of
-from fanfold.codec.paths import FILE, FOLDER, LOCAL, LONGEST_PATH, S3, SYSTEM, address_of
+from fanfold.codec.paths import FILE, FOLDER, LOCAL, LONGEST_PATH, S3, SYSTEM, address_of, is_store
 
 #: What is read of a folder by an object of these may be any part of it.
 _READERS = frozenset(
@@ -72,11 +72,11 @@ def _opens_files(kind: type) -> bool:
 def _leads_somewhere(text: str, *, from_here: bool) -> bool:
     """Whether a text is a path from the root or into S3, or `from_here` one from this folder that is there.
 
-    A word may be the name of a folder by chance.
+    A word may be the name of a folder by chance, but for one that is a store.
     """
     if text.startswith((LOCAL, S3)):
         return len(text) > 1
-    return from_here and (os.path.isfile(text) or ("/" in text and os.path.isdir(text)))
+    return from_here and (os.path.isfile(text) or (os.path.isdir(text) and ("/" in text or is_store(text))))
 
 
 def _texts(nodes: Any) -> Iterator[str]:

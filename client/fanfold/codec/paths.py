@@ -220,21 +220,25 @@ def texts_in(tree: Any) -> Iterator[str]:
         elif isinstance(part, dict):
             if isinstance(part.get("$bytes"), str):
                 waiting.append(_path_in_bytes(part["$bytes"]))
+            elif isinstance(part.get("$str"), str):  # with what is no character, as in names of files
+                waiting.append(_decoded(part["$str"], "surrogatepass"))
             else:
                 waiting += [part["$path"][-1:]] if isinstance(part.get("$path"), list) else part.values()
 
 
 def _path_in_bytes(text: str) -> str | None:
     """A path as `os.fsencode` gives it; None of other bytes, as those of a frame are."""
+    found = _decoded(text) if len(text) <= 2 * LONGEST_PATH else None
+    return found if found and found.isprintable() else None
+
+
+def _decoded(text: str, errors: str = "strict") -> str | None:
     import binascii
 
-    if len(text) > 2 * LONGEST_PATH:
-        return None
     try:
-        found = binascii.a2b_base64(text).decode()
+        return binascii.a2b_base64(text).decode(errors=errors)
     except ValueError:
         return None
-    return found if found.isprintable() else None
 
 
 # By what a change is seen: size and moment of a file here, ETag of an object in S3.
@@ -360,6 +364,11 @@ def on_disk(path: str, *, deep: bool) -> str:
         return f"folder {_folder(path, lambda file: on_disk(file, deep=False))}"
     marks = [on_disk(os.path.join(path, name), deep=False) for name in _STORE_MARKS]
     return "folder" if set(marks) == {ABSENT} else f"store {' '.join(marks)}"
+
+
+def is_store(folder: str) -> bool:
+    """Whether a folder is a Zarr store."""
+    return any(os.path.exists(os.path.join(folder, name)) for name in _STORE_MARKS)
 
 
 def _is_empty(folder: str) -> bool:

@@ -119,12 +119,30 @@ def paths_in(found: Declared) -> tuple[tuple[str, ...], bool]:
     return either, _names_path(found.returns)
 
 
-def _takes_path_or_text(annotation: Any) -> bool:
-    """Whether text is taken for what an annotation says to be a path, or a text: `str | Path`, `list[str | Path]`."""
+#: Classes within classes are looked into so far.
+_DEPTH = 5
+
+
+def _takes_path_or_text(annotation: Any, depth: int = _DEPTH) -> bool:
+    """Whether text is taken for what an annotation says to be a path, or a text: `str | Path`, `list[str | Path]`.
+
+    So it is where a field of a class is annotated like that.
+    """
     members = _members(annotation)
     if typing.get_origin(annotation) in (typing.Union, UnionType) and str in members and any(map(_is_path, members)):
         return True
-    return any(map(_takes_path_or_text, members))
+    return depth > 0 and any(_takes_path_or_text(one, depth - 1) for one in (*members, *_fields(annotation)))
+
+
+def _fields(annotation: Any) -> list[Any]:
+    """What the fields of a dataclass, a model, a typed dict or a named tuple are annotated with."""
+    marks = ("__dataclass_fields__", "__pydantic_fields__", "__attrs_attrs__", "__total__", "_fields")
+    if not isinstance(annotation, type) or not any(hasattr(annotation, name) for name in marks):
+        return []
+    try:
+        return list(typing.get_type_hints(annotation, include_extras=True).values())
+    except Exception:  # noqa: BLE001 - the user's annotations are evaluated here, and may do anything
+        return []
 
 
 def _names_path(annotation: Any) -> bool:
