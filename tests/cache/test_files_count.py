@@ -466,7 +466,11 @@ def test_a_text_counts_where_a_field_takes_a_path_as_well(scenes, udf):
         age(path)
 
 
-@pytest.mark.parametrize("udf", [either, fanfold.udf(lambda path: either(path), depends_on=["path"])])
+def of_text(path: str) -> str:
+    return either(path)
+
+
+@pytest.mark.parametrize("udf", [either, fanfold.udf(of_text, depends_on=["path"])])
 def test_a_name_that_is_no_text_counts_as_well(scenes, udf):
     path = os.path.join(scenes, os.fsdecode(b"caf\xe9"))
     for content in ("old", "new"):

@@ -3,13 +3,16 @@
 import dataclasses
 import datetime as dt
 import itertools
+import sqlite3
 import tracemalloc
 import typing
 from pathlib import Path
 
+import pandas as pd
 import pydantic
 import pytest
 
+import fanfold
 from fanfold.errors import InputError
 from fanfold.inputs import Signature, validated
 
@@ -191,3 +194,43 @@ def renamed(n: typing.Annotated[int, pydantic.Field(alias="m")]): ...
 def test_what_pydantic_has_to_say_of_an_annotation_is_not_told_to_who_calls(udf, given, recwarn):
     assert list(validated([given], Signature.of(udf), {}))
     assert not recwarn.list
+
+
+def of_frame(frame: pd.DataFrame, factor: int = 1): ...
+
+
+def of_anything(part): ...
+
+
+def rows_of(frame: pd.DataFrame) -> int:
+    return len(frame)
+
+
+@pytest.mark.parametrize(
+    ("udf", "columns", "expected"),
+    [
+        (
+            of_frame,
+            ["x", "y"],
+            r"none of the columns of the DataFrame.*to give frame a DataFrame, write `fanfold",
+        ),
+        (of_anything, ["x"], r"to give part a DataFrame, write `fanfold.chunks\(inputs, 50\)`.*`\[inputs\]`"),
+        (of_anything, ["parts"], "did you mean 'part'"),
+        (delays, ["x"], "there is no such parameter"),
+        (of_frame, ["x", "factor"], "there is no such parameter"),
+    ],
+)
+def test_a_frame_that_was_meant_whole_is_told_apart_from_columns_of_other_names(udf, columns, expected):
+    inputs = pd.DataFrame({name: ["a"] for name in columns})
+    with pytest.raises(InputError, match=f"(?s){expected}"):
+        fanfold.submit(udf, inputs)
+    if udf is of_frame and "factor" not in columns:
+        assert fanfold.submit(rows_of, [inputs]).result.tolist() == [1]
+
+
+def connections() -> list[sqlite3.Connection]: ...
+
+
+def test_a_return_annotation_that_no_codec_takes_is_shown_whole():
+    with pytest.raises(InputError, match=r"returns list\[sqlite3.Connection\], which has no codec"):
+        fanfold.run(connections)

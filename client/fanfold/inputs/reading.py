@@ -196,6 +196,7 @@ def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, An
     """Raises `InputError` for a frame with columns that the UDF does not take: else each of its rows would say so."""
     names = columns(inputs)
     extra = [name for name in names if name not in signature.parameters]
+    _check_whole(inputs, signature, constants, extra)
     missing = [name for name in signature.required if name not in names and name not in constants]
     if not extra or missing or signature.accepts_any:
         return
@@ -209,6 +210,31 @@ def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, An
         if select != "inputs"
         else f"pass the columns it takes: `inputs[[{listed}]]`.",
     )
+
+
+def _check_whole(inputs: Any, signature: Signature, constants: Mapping[str, Any], extra: Sequence[Any]) -> None:
+    """Raises `InputError` for a frame that is meant for one parameter, while each of its rows would be an input."""
+    import difflib
+
+    needed = [name for name in signature.parameters if name in signature.required and name not in constants]
+    if not extra or len(extra) < len(columns(inputs)) or len(needed) != 1 or signature.accepts_any:
+        return
+    if difflib.get_close_matches(needed[0], map(str, extra)) or not _takes(signature, needed[0], inputs):
+        return
+    kind = type(inputs).__name__
+    instead = "`fanfold.chunks(inputs, 50)`, 50 rows a run, or `[inputs]`, one run"
+    raise InputError(
+        f"`{signature.text}` takes none of the columns of the {kind}, each row of which is an input.",
+        next_step=f"to give {needed[0]} a {kind}, write {instead}.",
+    )
+
+
+def _takes(signature: Signature, name: str, value: Any) -> bool:
+    try:
+        signature.coercers.get(name, _as_it_is)(value)
+    except Rejection:
+        return False
+    return True
 
 
 def _further(bind: Callable[[Any], Any], numbered: Iterator[tuple[int, Any]]) -> list[tuple[int, Rejection]]:

@@ -427,8 +427,9 @@ class Signature(NamedTuple):
         """Raises `InputError` where the return annotation says that no result could be stored."""
         instead = None if self.returns is None else never_encoded(self.returns, of_result=True)
         if instead is not None:
+            shown = self.returns if typing.get_args(self.returns) else getattr(self.returns, "__name__", self.returns)
             raise InputError(
-                f"{self.name}() returns {getattr(self.returns, '__name__', self.returns)}, which has no codec.",
+                f"{self.name}() returns {shown}, which has no codec.",
                 next_step=f"return {instead}, and say so in its annotation. Nothing was started.",
             )
 
