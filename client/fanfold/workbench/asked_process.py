@@ -20,10 +20,14 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from fanfold.core.processes import program_of
 from fanfold.errors import FanfoldError, SignInNeeded
+
+#: A child that has closed its end is over by then.
+_GONE_S = 10.0
 
 
 class AskedProcess:
@@ -112,8 +116,13 @@ class _Child:
         with self._lock:
             self._asked_at = time.monotonic()
             self._waiting[number := next(self._numbers)] = answer
-            with suppress(OSError):  # it has ended, and then those who wait are told so
+            try:
                 self._connection.send((number, what, arguments))
+            except OSError:  # it has ended, and then those who wait are told so
+                pass
+            except BaseException:  # what cannot be sent is not waited for
+                del self._waiting[number]
+                raise
             if self.has_ended:
                 self._fail()
         return answer
@@ -127,22 +136,37 @@ class _Child:
         self._process.wait()
 
     def _receive(self) -> None:
-        """Hand each answer to who waits for it, until the child has ended."""
-        with suppress(EOFError, OSError), self._connection:
-            while True:
-                number, error, value = self._connection.recv()
-                answer = self._waiting.pop(number)
-                self._asked_at = time.monotonic()
-                answer.set_result(value) if error is None else answer.set_exception(_as_error(*error))
+        """Hand each answer to who waits for it, until the child has ended, or says what cannot be read."""
+        unread: BaseException | None = None
+        try:
+            with suppress(EOFError, OSError), self._connection:
+                while True:
+                    number, error, value = self._connection.recv()
+                    answer = self._waiting.pop(number)
+                    self._asked_at = time.monotonic()
+                    answer.set_result(value) if error is None else answer.set_exception(_as_error(*error))
+        except BaseException as error:  # noqa: BLE001  those who wait are to hear of it
+            unread = error
+            self._process.kill()
         with self._lock:
             self.has_ended = True
-            self._fail()
+            self._fail(unread)
 
-    def _fail(self) -> None:
-        code, (words, next_step) = self._process.wait(), self._gone
+    def _fail(self, unread: BaseException | None = None) -> None:
+        words, next_step = self._gone
+        said = words.format(code=self._code()) + (f" What it had said could not be read: {unread!r}." if unread else "")
         while self._waiting:
             _, answer = self._waiting.popitem()
-            answer.set_exception(FanfoldError(words.format(code=code), next_step=next_step))
+            failure = FanfoldError(said, next_step=next_step)
+            failure.__cause__ = unread
+            answer.set_exception(failure)
+
+    def _code(self) -> int:
+        try:
+            return self._process.wait(_GONE_S)
+        except subprocess.TimeoutExpired:  # it says nothing any more, and yet lives
+            self._process.kill()
+            return self._process.wait()
 
 
 def _as_error(message: str, next_step: str, needs_sign_in: bool) -> FanfoldError:
@@ -163,6 +187,9 @@ def answer(actions: Mapping[str, Callable[..., Any]], threads: int) -> None:
             done.add_done_callback(partial(_send, connection, lock, number))
     except (EOFError, OSError):
         os._exit(0)  # whatever is still being read, nobody waits for it
+    except BaseException:  # noqa: BLE001  its threads may go on for long, and those who wait are to hear of it now
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _send(connection: Connection, lock: threading.Lock, number: int, done: Future[Any]) -> None:
@@ -174,5 +201,11 @@ def _send(connection: Connection, lock: threading.Lock, number: int, done: Futur
     else:
         traceback.print_exception(error)
         words = (f"{type(error).__name__}: {error}", "", False)
+    try:
+        said = ForkingPickler.dumps((number, words, value))
+    except Exception as unsent:  # noqa: BLE001  the user's own __reduce__
+        traceback.print_exception(unsent)
+        words = (f"The answer could not be sent: {type(unsent).__name__}: {unsent}", "", False)
+        said = ForkingPickler.dumps((number, words, None))
     with lock:
-        connection.send((number, words, value))
+        connection.send_bytes(said)
