@@ -26,6 +26,7 @@ from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT
 from fanfold.workbench.asked_process import AskedProcess
 from fanfold.workbench.auth import Auth, Pass, cookie_secret
+from fanfold.workbench.compressed import Compressed
 from fanfold.workbench.editor.drafts import Drafts, add_draft_routes
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
@@ -77,7 +78,8 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     add_pages(folder, engine, followed_jobs, table, (remembered, offered))
     add_draft_routes(Drafts(home))
     serve_on(listening)
-    app.add_middleware(Auth, admission=admission)
+    app.add_middleware(Compressed)
+    app.add_middleware(Auth, admission=admission)  # which is asked first
     app.on_startup(lambda: _begin(admission.address, announce, table, show=show))
     processes = followed_jobs.results, table.process, offered.process
     end_soon(processes)
@@ -94,7 +96,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
         show_welcome_message=False,
         tailwind=False,
         binding_refresh_interval=None,  # nothing here is bound by polling, which would cost a tenth of a core
-        gzip_middleware_factory=None,  # on one machine it is the server's loop that would pay for it, and nobody gains
+        gzip_middleware_factory=None,  # it would compress in the server's loop, and each time: see `Compressed`
         reconnect_timeout=_RECONNECT_S,
         uvicorn_logging_level="error",
     )

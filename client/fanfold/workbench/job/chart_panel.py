@@ -35,11 +35,19 @@ _MANY = f"more than {chart_data.MOST_BARS:,} runs: how many were running and (do
 
 
 class _Chart(NamedTuple):
-    """A chart, the card it stands on, and the words below it."""
+    """The card of a chart, the place for it there, the words below it, and the chart itself once it is there."""
 
     box: Element
-    chart: ui.echart
+    place: Element
     caption: Element
+    chart: list[ui.echart]
+
+    @classmethod
+    def card(cls, title: str) -> _Chart:
+        """A card without its chart, of the height that it will have."""
+        with element("section", "ff-card").props(f'aria-label="{title}"') as box:
+            text(title, "", "h2")
+            return cls(box, element("div", "ff-chart-place"), text("", "ff-muted ff-small"), [])
 
 
 class _Picture(NamedTuple):
@@ -153,19 +161,39 @@ class ChartsPanel:
         self._shown: dict[str, _Picture] = {}
         self._nothing = text("Nothing has run yet: charts appear with the first run.", "ff-card ff-empty ff-hidden")
         with element("div", "ff-columns").style("margin-bottom: 14px; grid-template-columns: minmax(0, 1fr)") as one:
-            timeline = self._chart("Runs over time", "timeline")
-            timeline.chart.on("chart:datazoom", self._zoomed, js_handler=_ZOOM, throttle=0.25)
-            timeline.chart.on("chart:click", js_handler=f"(e) => window.ff.openBar('{followed.job.id}', e)")
+            timeline = _Chart.card("Runs over time")
         self._choice = element("div", "ff-row ff-filters ff-hidden").style("margin-bottom: 10px")
         self._offered = 0
         with element("div", "ff-columns") as two:
             self._charts = {
                 "timeline": timeline,
-                "histogram": self._chart("Time of a run", "histogram"),
-                "load": self._chart("CPU and memory", "load"),
-                "machines": self._chart("Disk and network", "machines"),
+                "histogram": _Chart.card("Time of a run"),
+                "load": _Chart.card("CPU and memory"),
+                "machines": _Chart.card("Disk and network"),
             }
         self._boxes = (one, two)
+        client = ui.context.client
+        if client.has_socket_connection:
+            self._add_charts()
+        else:
+            client.on_connect(self._add_charts)
+
+    def _add_charts(self) -> None:
+        """Put the charts onto their cards, once there is a page.
+
+        What draws them is most of all that a page consists of: it is fetched when the numbers are there already.
+        """
+        if self._charts["timeline"].chart:
+            return
+        for name, one in self._charts.items():
+            with one.place:
+                label = one.box._props["aria-label"]
+                drawn = ui.echart({}).classes("ff-chart").props(f'role=img aria-label="{label}" data-chart={name}')
+            one.chart.append(drawn)
+        [timeline] = self._charts["timeline"].chart
+        timeline.on("chart:datazoom", self._zoomed, js_handler=_ZOOM, throttle=0.25)
+        timeline.on("chart:click", js_handler=f"(e) => window.ff.openBar('{self._followed.job.id}', e)")
+        self._put(self._shown)
 
     def prepare(self) -> None:
         """Compute what is new to see; called in a thread that holds the job's lock."""
@@ -200,19 +228,18 @@ class ChartsPanel:
     def _choose_machine(self, name: str) -> None:
         self._sight = self._sight._replace(machine=name if name in self._followed.machines else "")
 
-    def _chart(self, title: str, name: str) -> _Chart:
-        with element("section", "ff-card").props(f'aria-label="{title}"') as box:
-            text(title, "", "h2")
-            chart = ui.echart({}).classes("ff-chart").props(f'role=img aria-label="{title}" data-chart={name}')
-            return _Chart(box, chart, text("", "ff-muted ff-small"))
-
     def _put(self, pictures: dict[str, _Picture]) -> None:
         """Show the boxes of these charts, and have the browser fetch what stands in them."""
         self._shown.update(pictures)
         for name, picture in pictures.items():
             show(self._charts[name].box, shown=picture.options is not None)
             set_text(self._charts[name].caption, picture.caption)
-        drawn = {name: self._charts[name].chart.id for name, one in pictures.items() if one.options is not None}
+        drawn = {
+            name: chart.id
+            for name, one in pictures.items()
+            if one.options is not None
+            for chart in self._charts[name].chart
+        }
         if drawn:
             address = f"/job/{self._followed.job.id}/charts.json?{urlencode(self._sight._asdict())}"
             script("drawCharts", address, drawn)
