@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 import sys
 import time
+from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
+import botocore.loaders
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +45,27 @@ _MARKS_OF_FIXTURES = {"cloud": "cloud", "engine": "cloud", "aws": "cloud", "moto
 def pytest_configure():
     """Ctrl-C is heard, also where a shell has put pytest into the background, which has it ignored by all it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_of_services():
+    """botocore reads what describes a service once, not anew for each session: that takes a tenth of a second each."""
+    known = defaultdict(dict)
+
+    def loader(data_path=None):
+        made = botocore.loaders.create_loader(data_path)
+        made._cache = known[data_path]
+        return made
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("botocore.session.create_loader", loader)
+        yield
+
+
+def pytest_collection_finish():
+    """What is here once all tests are collected stays to the end: no collection need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):
