@@ -12,10 +12,16 @@ from fanfold.stores.aws.shard_cursors import ShardCursor
 from fanfold_runtime.claiming_feed import ClaimingFeed
 from tests.simulation.schedule import rare_collections, run_schedule
 
-_CHUNK = 250
+_CHUNK, _EACH_COMMIT, _ALL = 250, 1_000, 2_000
 
 
-@pytest.mark.parametrize("first", range(0, 2_000, _CHUNK))
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(0, _EACH_COMMIT, _CHUNK),
+        *(pytest.param(first, marks=pytest.mark.long) for first in range(_EACH_COMMIT, _ALL, _CHUNK)),
+    ],
+)
 def test_no_schedule_violates_anything(first):
     with rare_collections():
         for seed in range(first, first + _CHUNK):
