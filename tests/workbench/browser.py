@@ -16,6 +16,9 @@ from playwright.sync_api import Browser, Page, Playwright, Request, ViewportSize
 
 from tests.infra.tooling import npm_program
 
+#: The first of them that is there. The shell is the same browser without its own windows: a quarter less of CPU.
+_PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
+
 #: Without these Chromium looks for its maker's hosts at every start, and refuses to run as root.
 #: Pages of one origin share a process: it has compiled their scripts.
 _FLAGS = (
@@ -38,9 +41,10 @@ NARROW: ViewportSize = {"width": 390, "height": 844}
 
 def launch(playwright: Playwright) -> Browser:
     """A headless Chromium; what is missing is said in words that help."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     assert program, (
-        "The tests of the Workbench need Chromium: `make chromium` (as root), or `apt-get install chromium`."
+        "The tests of the Workbench need Chromium: `make chromium` (as root), or "
+        "`apt-get install chromium-headless-shell`, or a whole `chromium`."
     )
     return playwright.chromium.launch(executable_path=program, args=_FLAGS)
 
