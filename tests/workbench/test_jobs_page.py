@@ -119,28 +119,58 @@ def test_jobs_are_searched_filtered_and_sorted_and_no_match_says_so(visit, jobs)
     expect(row(page, jobs["bad"].id)).to_be_visible()
 
 
-def test_jobs_are_told_apart_by_whose_they_are_and_when_they_started(visit, jobs, store, monkeypatch):
-    good = jobs["good"]
-    new, old = (
-        good._replace(id=new_job_id(at), created_at=at, name="tides")
-        for at in (good.created_at, good.created_at - 3 * 86400)
-    )
-    store.log.put_job(new)
-    store.log.put_job(old)
-    monkeypatch.setenv("FANFOLD_OWNER", "grace")
-    theirs = store.finished(2, udf=fanfold.udf(delays, name="tides"))
-    page = visit()
+@pytest.fixture(scope="module")
+def used_for_days(tmp_path_factory):
+    """A Workbench of its own, in whose home all jobs lie before anybody looks.
+
+    Of a job that comes later and says that it was made days ago, a page that knows 50 newer ones hears nothing.
+    """
+    folder = tmp_path_factory.mktemp("used-for-days")
+    running = Workbench(folder / "home", folder)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def past(used_for_days):
+    """2,004 jobs of three people over three days; those that have a name here are called tides."""
+    store = used_for_days.store
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("FANFOLD_OWNER", "ada")
+        first = store.finished(1)
+        patched.setenv("FANFOLD_OWNER", "grace")
+        found = {"first": first, "theirs": store.finished(2, udf=fanfold.udf(delays, name="tides"))}
+    for name, age_s in {"new": 0, "old": 3 * 86400}.items():
+        at = first.created_at - age_s
+        found[name] = first._replace(id=new_job_id(at), created_at=at, name="tides")
+        store.log.put_job(found[name])
+    for age_s in range(2000, 0, -1):
+        at = first.created_at - age_s
+        store.log.put_job(first._replace(id=new_job_id(at), created_at=at, owner="past"))
+    return found
+
+
+@pytest.fixture
+def page_of_days(used_for_days, past, chromium):
+    page = chromium.new_page(viewport=WIDE)
+    page.goto(used_for_days.address)
+    yield page
+    page.close()
+
+
+def test_jobs_are_told_apart_by_whose_they_are_and_when_they_started(page_of_days, past):
+    page = page_of_days
     page.get_by_label("Search").fill("tides")  # only rows in sight are on the page
-    expect(row(page, old.id).locator('[col-id="created"]')).to_have_text("3 d ago")
+    expect(row(page, past["old"].id).locator('[col-id="created"]')).to_have_text("3 d ago")
     page.get_by_label("Started").select_option("the last day")
-    expect(row(page, old.id)).to_have_count(0)
-    expect(row(page, new.id)).to_be_visible()
+    expect(row(page, past["old"].id)).to_have_count(0)
+    expect(row(page, past["new"].id)).to_be_visible()
     page.get_by_label("Started").select_option("the last week")
-    expect(row(page, old.id)).to_be_visible()
-    expect(row(page, theirs.id).locator('[col-id="owner"]')).to_have_text("grace")
+    expect(row(page, past["old"].id)).to_be_visible()
+    expect(row(page, past["theirs"].id).locator('[col-id="owner"]')).to_have_text("grace")
     page.get_by_label("Whose").select_option("ada")
-    expect(row(page, theirs.id)).to_have_count(0)
-    expect(row(page, new.id)).to_be_visible()
+    expect(row(page, past["theirs"].id)).to_have_count(0)
+    expect(row(page, past["new"].id)).to_be_visible()
 
 
 def test_it_is_used_on_a_phone_and_in_the_dark_with_failures_and_run_time(visit, jobs, picture):
@@ -153,25 +183,16 @@ def test_it_is_used_on_a_phone_and_in_the_dark_with_failures_and_run_time(visit,
     picture(page, "jobs-phone-dark")
 
 
-def test_thousands_of_jobs_are_all_there_and_the_newest_at_once(tmp_path, chromium):
-    running = Workbench(tmp_path / "home", tmp_path)
-    page = chromium.new_page(viewport=WIDE)
-    try:
-        first = running.store.finished(1)
-        for age_s in range(2000, 0, -1):
-            at = first.created_at - age_s
-            running.store.log.put_job(first._replace(id=new_job_id(at), created_at=at, owner="past"))
-        page.goto(running.address)
-        expect(row(page, first.id)).to_be_visible()
-        expect(page.get_by_text("2,001", exact=True)).to_be_visible()
-        page.get_by_role("columnheader", name="Started").click()
-        page.get_by_role("columnheader", name="Started").click()
-        oldest = page.locator('.ag-row[row-index="0"]')
-        expect(oldest.locator('[col-id="owner"]')).to_have_text("past")
-        expect(oldest.locator(".ff-status")).to_be_visible()  # folded because it is in sight
-    finally:
-        page.close()
-        running.close()
+def test_thousands_of_jobs_are_all_there_and_the_newest_at_once(page_of_days, past):
+    page = page_of_days
+    expect(row(page, past["first"].id)).to_be_visible()
+    expect(page.get_by_text("2,004", exact=True)).to_be_visible()
+    page.get_by_role("columnheader", name="Started").click()
+    page.get_by_role("columnheader", name="Started").click()
+    expect(page.locator('.ag-row[row-index="0"]')).to_have_attribute("row-id", past["old"].id)
+    oldest = page.locator('.ag-row[row-index="1"]')
+    expect(oldest.locator('[col-id="owner"]')).to_have_text("past")
+    expect(oldest.locator(".ff-status")).to_be_visible()  # folded because it is in sight
 
 
 def test_the_server_is_told_of_a_page_that_was_left(visit, workbench):
