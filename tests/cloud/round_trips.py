@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import tempfile
 
+from tests.cloud.own_round_trips import BY_ITSELF
+
 
 def by_s3fs(address):
     import s3fs
@@ -166,21 +168,6 @@ def _scene():
     return xr.DataArray(np.full((64, 64), 7, "uint8"), {"y": along[::-1], "x": along}, ("y", "x")).rio.write_crs(32633)
 
 
-def by_duckdb(address):
-    import duckdb
-
-    duckdb.sql("LOAD spatial")
-    duckdb.sql(f"COPY (SELECT ST_X(ST_Point(7, 1)) AS x) TO '{address}.parquet'")
-    return duckdb.sql(f"SELECT x FROM '{address}.parquet'").fetchone()[0]
-
-
-def by_polars(address):
-    import polars as pl
-
-    pl.LazyFrame({"x": [7]}).sink_parquet(f"{address}.parquet")
-    return pl.scan_parquet(f"{address}.parquet").collect()["x"][0]
-
-
 def by_h3(address):
     import h3
     import pandas as pd
@@ -190,6 +177,7 @@ def by_h3(address):
 
 
 ROUND_TRIPS = {
+    **BY_ITSELF,
     "s3fs": by_s3fs,
     "pandas": by_pandas,
     "geopandas": by_geopandas,
@@ -205,8 +193,6 @@ ROUND_TRIPS = {
     "rio-cogeo": by_rio_cogeo,
     "fiona": by_fiona,
     "exactextract": by_exactextract,
-    "duckdb": by_duckdb,
-    "polars": by_polars,
     "h3": by_h3,
 }
 

@@ -20,6 +20,7 @@ import fanfold
 from fanfold.core.models import RunStatus
 from fanfold.environments.indexes import pip_indexes
 from fanfold_runtime.duckdb_extensions import link_extensions
+from tests.cloud.own_round_trips import signed_with
 from tests.cloud.round_trips import ROUND_TRIPS
 from tests.cloud.server import image_variables
 from tests.cloud.test_libraries_reach_s3 import PAGE, ROOT, bucket
@@ -65,6 +66,11 @@ PACKAGES = {
 }
 
 
+BROUGHT = sorted({package for packages in PACKAGES.values() for package in packages})
+#: Some that do not go by boto3, GDAL or another of these.
+ASKING = ("s3fs", "deltalake", "lance")
+
+
 def write_and_read(bucket: str, library: str) -> str:
     """A seven by way of S3, written and read with one library."""
     import os
@@ -76,10 +82,36 @@ def write_and_read(bucket: str, library: str) -> str:
 def test_each_library_reads_and_writes_s3_by_the_environment_alone(bucket, place, monkeypatch):
     if place == "here":  # what the image sets for GDAL
         monkeypatch.setenv("CPL_VSIL_USE_TEMP_FILE_FOR_RANDOM_WRITE", "YES")
-    packages = sorted({package for packages in PACKAGES.values() for package in packages})
-    where = {**PLACES[place], "packages": packages, "collect": False, "cache": False}
+    where = {**PLACES[place], "packages": BROUGHT, "collect": False, "cache": False}
     job = fanfold.submit(write_and_read, [{"library": one} for one in PACKAGES], bucket=bucket, **where)
     assert dict(zip(PACKAGES, job.results(), strict=True)) == dict.fromkeys(PACKAGES, "7")
+
+
+def signatures(library: str) -> list[str]:
+    """With whose credentials a library asks, when it reads."""
+
+    def ask():
+        if library == "s3fs":
+            import s3fs
+
+            return s3fs.S3FileSystem().cat("nowhere/data/text")
+        if library == "deltalake":
+            import deltalake
+
+            return deltalake.DeltaTable("s3://nowhere/data/table")
+        import lance
+
+        return lance.dataset("s3://nowhere/data/table.lance")
+
+    return signed_with(ask)
+
+
+@pytest.mark.parametrize("machine", [None, "small"])
+def test_each_that_asks_by_itself_signs_with_the_data_roles_credentials(on_cloud, machine):
+    packages = sorted({package for one in ASKING for package in PACKAGES[one]})
+    where = {"engine": "aws", "instance_type": machine, "packages": packages, "collect": False, "cache": False}
+    job = fanfold.submit(signatures, ASKING, **where)
+    assert dict(zip(ASKING, job.results(), strict=True)) == {one: ["ASIA with a token"] for one in ASKING}
 
 
 def test_what_the_image_has_works_as_a_set_with_s3_paths(on_cloud, bucket, tmp_path):

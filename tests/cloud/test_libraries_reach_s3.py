@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 import fanfold
 from fanfold_runtime.duckdb_extensions import link_extensions
 from tests.cloud.cloud import LocalCloud
+from tests.cloud.own_round_trips import BY_ITSELF, signed_with
+from tests.cloud.server import image_variables
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "rasters.md"
-LIBRARIES = ("boto3", "polars", "pyarrow", "obstore", "zarr", "rasterio", "pyogrio", "duckdb")
+LIBRARIES = tuple(BY_ITSELF)
 
 
 def read_all(bucket: str, library: str) -> str:
@@ -64,44 +67,17 @@ def read_all(bucket: str, library: str) -> str:
     return str(pyogrio.read_dataframe(f"/vsis3/{bucket}/data/places.gpkg")["x"][0])
 
 
+def read_and_write(bucket: str, library: str) -> list[str]:
+    """What it reads of what is there, and of what it has itself put there."""
+    import uuid
+
+    written = BY_ITSELF[library](f"s3://{bucket}/data/{library}-{uuid.uuid4().hex}")
+    return [read_all(bucket, library), str(int(written))]
+
+
 def signatures(library: str) -> list[str]:
-    """With whose credentials a library asks, by a server of this run's own that has nothing."""
-    import os
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    seen = set()
-
-    class Nothing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            key = re.search(r"Credential=(....)", self.headers.get("Authorization", ""))
-            token = " with a token" if self.headers.get("x-amz-security-token") else ""
-            seen.add(f"{key[1] if key else 'unsigned'}{token}")
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def do_PUT(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    host = f"127.0.0.1:{server.server_address[1]}"
-    os.environ.update(AWS_ENDPOINT_URL=f"http://{host}", AWS_S3_ENDPOINT=host)
-    os.environ["DUCKDB_S3_ENDPOINT"] = host.replace("127.0.0.1", "localhost")
-    try:
-        read_all("nowhere", library)
-    except Exception as error:  # there is nothing to read: what matters is how it asked
-        seen = seen or {repr(error)}
-    server.shutdown()
-    server.server_close()
-    return sorted(seen)
+    """With whose credentials a library asks."""
+    return signed_with(lambda: read_all("nowhere", library))
 
 
 @pytest.fixture
@@ -129,12 +105,21 @@ def bucket(on_cloud: LocalCloud, tmp_path: Path) -> str:
     return name
 
 
+@pytest.mark.parametrize("place", [None, *(pytest.param(one, marks=pytest.mark.long) for one in ("small", "here"))])
+def test_each_library_reads_and_writes_s3_by_the_environment_alone(bucket, place, monkeypatch, tmp_path):
+    where = {"engine": "local"} if place == "here" else {"instance_type": place}
+    if place == "here":  # what the image sets for GDAL, and has for DuckDB
+        for name, value in image_variables().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        link_extensions(str(tmp_path), sys.path)
+    inputs = [{"library": one} for one in LIBRARIES]
+    job = fanfold.submit(read_and_write, inputs, bucket=bucket, cache=False, collect=False, **where)
+    assert dict(zip(LIBRARIES, job.results(), strict=True)) == {one: ["7", "7"] for one in LIBRARIES}
+
+
 @pytest.mark.parametrize("machine", [None, pytest.param("small", marks=pytest.mark.long)])
-def test_each_library_reads_s3_with_the_data_roles_credentials_by_the_environment_alone(bucket, machine):
-    job = fanfold.submit(
-        read_all, [{"library": one} for one in LIBRARIES], bucket=bucket, instance_type=machine, collect=False
-    )
-    assert dict(zip(LIBRARIES, job.results(), strict=True)) == dict.fromkeys(LIBRARIES, "7")
+def test_each_library_signs_with_the_data_roles_credentials(bucket, machine):
     job = fanfold.submit(signatures, LIBRARIES, instance_type=machine, collect=False)
     assert dict(zip(LIBRARIES, job.results(), strict=True)) == {one: ["ASIA with a token"] for one in LIBRARIES}
 
