@@ -292,11 +292,22 @@ window.ff = (() => {
     localStorage.setItem(wanted(id), "1");
     return "You are told when the job has ended, as long as this page is open.";
   };
+  // While the server does not answer NiceGUI says that it tries to reconnect, for ever: what to do about it is said as well.
+  const notLetIn = "This browser is not let in any more: open the address that `fanfold workbench` printed.";
+  const noServer = "Nothing answers there. Where the Workbench has ended, start it again with `fanfold workbench`: this page comes back by itself where it takes the same port.";
+  setInterval(async () => {
+    const lost = document.getElementById("popup");
+    if (lost?.getAttribute("aria-hidden") !== "false") return;
+    const status = await fetch("/favicon.ico", { cache: "no-store" }).then((answer) => answer.status, () => 0);
+    const note = document.getElementById("ff-lost") || lost.appendChild(Object.assign(made("div"), { id: "ff-lost" }));
+    note.textContent = status === 403 ? notLetIn : status ? "" : noServer;
+  }, 2000);
   // Save a file that the server makes; returns why there is none.
   const download = async (anchor) => {
     anchor.setAttribute("aria-busy", "true");
     try {
       const answer = await fetch(anchor.href);
+      if (answer.status === 403) return notLetIn;
       if (!answer.ok) return (await answer.json().catch(() => ({}))).detail || "The server answered " + answer.status + ".";
       const saved = made("a");
       saved.href = URL.createObjectURL(await answer.blob());
