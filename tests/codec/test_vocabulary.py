@@ -235,6 +235,51 @@ def test_an_index_of_xarray_is_the_one_that_it_was(index):
         assert (type(found), getattr(found, "freq", None)) == (type(index), getattr(index, "freq", None))
 
 
+class Weights(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array that is none of numpy's and does not become one, as sparse ones; with a dask's method, as pint's."""
+
+    def __init__(self, values, unit):
+        self.values, self.unit = values, unit
+
+    dtype = property(lambda self: self.values.dtype)
+    shape = property(lambda self: self.values.shape)
+    ndim = property(lambda self: self.values.ndim)
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Cannot convert it automatically")
+
+    def __array_function__(self, *_):
+        return NotImplemented
+
+    def __array_ufunc__(self, *_, **__):
+        return NotImplemented
+
+    def __dask_graph__(self):
+        return None
+
+
+def test_arrays_of_other_libraries_stay_what_they_are_alone_and_within_xarray():
+    made = xr.Dataset({"w": ("x", Weights(np.arange(3), "kg"))}, coords={"x": [1, 2, 3]})
+    back, alone = decode_json(encode_json([made, made["w"].data]), trusted=True)
+    for one in (back["w"].data, alone):
+        assert (type(one), one.values.tolist(), one.unit) == (Weights, [0, 1, 2], "kg")
+
+
+@pytest.mark.skipif(not hasattr(xr.indexes, "NDPointIndex"), reason="an older xarray")
+def test_indexes_of_other_kinds_find_what_they_found():
+    steps = xr.Dataset(coords=xr.Coordinates.from_xindex(xr.indexes.RangeIndex.arange(0, 1, 0.25, dim="x")))
+    corners = {"lon": (("y", "x"), np.array([[1.0, 2.0], [3.0, 0.0]])), "lat": (("y", "x"), np.eye(2))}
+    points = xr.Dataset({"v": (("y", "x"), np.array([[1, 2], [3, 4]]))}, corners)
+    points = points.set_xindex(["lon", "lat"], xr.indexes.NDPointIndex)
+    back = decode_json(encode_json([steps, points]), trusted=True)
+    assert back[0].sel(x=0.6, method="nearest").x == 0.5
+    assert back[1].v.sel(lon=2.9, lat=0.1, method="nearest") == 3
+    assert [type(next(iter(one.xindexes.values()))) for one in back] == [
+        xr.indexes.RangeIndex,
+        xr.indexes.NDPointIndex,
+    ]
+
+
 def test_a_sparse_matrix_knows_that_no_place_stands_twice_in_it():
     once, twice = sp.coo_array(np.eye(2)), sp.coo_array(([1, 2], ([0, 0], [1, 1])), shape=(2, 2))
     back = decode_json(encode_json([once, twice]))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
 import pytest
 
 from fanfold.errors import InputError
@@ -95,6 +96,7 @@ def test_long_frames_are_read_in_pieces_without_a_seam():
         (np.array(5), "a single ndarray"),
         (pl.LazyFrame({"a": [1]}), r"`inputs.collect\(\)`"),
         (duckdb.sql("SELECT 1 AS a"), r"`inputs.df\(\)`"),
+        (pyarrow.dataset.dataset(pa.table({"a": [1]})), r"`inputs.to_table\(\)`"),
     ],
 )
 def test_what_is_not_a_list_of_inputs_is_an_error_that_says_what_was_perhaps_meant(inputs, message):
@@ -125,7 +127,21 @@ def test_what_has_no_rows_to_cut_is_refused_with_what_to_cut_instead():
     matrix = sparse.csr_matrix(np.eye(3))
     assert [part.shape for part in chunks(matrix, 2)] == [(2, 3), (1, 3)]
     data = xarray.Dataset({"t": ("x", range(3))})
-    for inputs, instead in ((data, "data.isel("), (matrix.tocoo(), "tocsr()"), (np.array(1), "one dimension")):
+    of_dask = pytest.importorskip("dask.dataframe").from_pandas(pd.DataFrame({"a": range(4)}), npartitions=2)
+    table = pa.table({"a": range(3)})
+    stored = pyarrow.dataset.dataset(table)
+    assert [len(part) for part in list(of_dask.partitions)] == [2, 2]
+    assert len(chunks(stored.to_table(), 2)) == len(chunks(table.to_reader().read_all(), 2)) == 2
+    assert sum(part.count_rows() for part in stored.get_fragments()) == 3
+    for inputs, instead in (
+        (data, "data.isel("),
+        (matrix.tocoo(), "tocsr()"),
+        (np.array(1), "one dimension"),
+        (of_dask, "list(frame.partitions)"),
+        (stored, "dataset.get_fragments()"),
+        (table.to_reader(), "reader.read_all()"),
+        (duckdb.sql("SELECT 1 AS a"), "relation.df()"),
+    ):
         with pytest.raises(InputError, match=r"Only what has rows is cut into chunks; this is an? \w+\.") as refused:
             chunks(inputs, 2)
         assert instead in str(refused.value.next_step)

@@ -233,6 +233,14 @@ def test_an_ending_that_is_no_format_is_refused_before_anything_is_waited_for():
         job.collect("out.xlsx")
 
 
+@pytest.mark.parametrize("name", ["OUT.PARQUET", "out.CSV", "out.GPKG"])
+def test_an_ending_in_capitals_is_the_same_format(grid, tmp_path, name):
+    job = fanfold.submit(buffered, [{"geometry": shape, "cell": 1} for shape in grid.geometry], collect=False)
+    job.collect(tmp_path / name)
+    read = {"P": gpd.read_parquet, "C": pd.read_csv, "G": gpd.read_file}[name.partition(".")[2][0]]
+    assert len(read(tmp_path / name)) == len(grid)
+
+
 def test_the_older_first_argument_still_ignores_failures(capsys):
     def half(i: int):
         return 1 / i

@@ -112,6 +112,8 @@ _INSTEAD = {
     "fanfold.Job": "its results: `list(job)`, or `job.results()`; to give one run all, pass `job.grouped()` as inputs",
     "matplotlib.Figure": "a picture's bytes: `figure.savefig(buffer)` into an `io.BytesIO()`, then `buffer.getvalue()`",
     "xarray": "`value.to_dataframe()`, or write it with `.to_netcdf(path)` or `.to_zarr(path)` and return the path",
+    "rasterio.MemoryFile": "its bytes: `file.read()`, and open them where they are used",
+    "shapely.PreparedGeometry": "its shape, `value.context`, and prepare it where it is used",
     "rasterio.DatasetBase": "what was read: `dataset.read()` and `dataset.profile`, or the file's path",
     "dask": "what it comes to: `value.compute()`",
     "botocore": "what it gave",
@@ -124,7 +126,7 @@ _INSTEAD = {
 
 #: What is never encoded, though it may say how it pickles: a handle on something, or a plan that was not carried out.
 NEVER_ENCODED = (
-    "builtins.generator", "io.IOBase", "polars.LazyFrame", "matplotlib.Figure", "rasterio.DatasetBase",
+    "builtins.generator", "io.IOBase", "matplotlib.Figure", "rasterio.DatasetBase",
     "builtins.module", "builtins.memoryview", "threading.Thread", "subprocess.Popen", "concurrent.Future",
     "asyncio.Future", "typing.IO", "socket.socket", "sqlite3.Connection", "sqlite3.Cursor", "duckdb.DuckDBPyConnection",
     "duckdb.DuckDBPyRelation", "h5py.HLObject", "netCDF4.Dataset", "fiona.Collection",
@@ -133,7 +135,10 @@ NEVER_ENCODED = (
 
 
 #: What travels towards a run only: a plan that the run carries out, or a handle that is made anew there.
-_TOWARDS_A_RUN = ("dask.Array", "dask.Bag", "dask.Delayed", "dask.FrameBase", "dask.DataFrame", "botocore.BaseClient")
+_TOWARDS_A_RUN = (
+    "dask.Array", "dask.Bag", "dask.Delayed", "dask.FrameBase", "dask.DataFrame", "polars.LazyFrame",
+    "botocore.BaseClient",
+)  # fmt: skip
 
 
 def never_encoded(annotation: Any, *, of_result: bool = False) -> str | None:

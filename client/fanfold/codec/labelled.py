@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fanfold.errors import CodecError
-
 if TYPE_CHECKING:
     from fanfold.codec.encoded import Encoded
     from fanfold.codec.values import Tagger
@@ -29,7 +27,6 @@ def tag(value: Any, tagger: Tagger) -> Any:
     if name in ("Variable", "IndexVariable"):
         return {"$variable": [name, *_variable(value, tagger)]}
     whole = value if name == "Dataset" else value._to_temp_dataset()
-    _check_indexes(whole, tagger)
     variables = [[tagger.at(key, key), *_variable(item, tagger, key)] for key, item in whole.variables.items()]
     facts = {"coords": [tagger.tree(key) for key in whole.coords], "indexes": _indexes(whole, tagger)}
     if name == "DataArray":
@@ -45,8 +42,12 @@ def _variable(variable: Any, tagger: Tagger, key: Any = "data") -> list[Any]:
     import pandas as pd
 
     data = variable.data
-    # Dask's travel towards a run as the plan that they are; pandas' are intervals, periods, categories.
-    as_it_is = hasattr(data, "__dask_graph__") or isinstance(data, pd.api.extensions.ExtensionArray)
+    # Dask's travel towards a run as the plan that they are; pint's have a unit; sparse ones refuse to be anything else;
+    # pandas' are intervals, periods, categories.
+    is_of_its_own_kind = hasattr(data, "__array_function__") or hasattr(data, "__array_namespace__")
+    as_it_is = isinstance(data, pd.api.extensions.ExtensionArray) or (
+        is_of_its_own_kind and not isinstance(data, (np.ndarray, np.generic))
+    )
     return [
         [tagger.tree(dim) for dim in variable.dims],
         tagger.at(key, data if as_it_is else np.asarray(data)),
@@ -61,23 +62,15 @@ def _plain_encoding(encoding: Any) -> dict[Any, Any]:
     return {key: item for key, item in encoding.items() if key not in gone}
 
 
-def _check_indexes(whole: Any, tagger: Tagger) -> None:
-    known = ("PandasIndex", "PandasMultiIndex")
-    odd = next((name for name, index in whole.xindexes.items() if type(index).__name__ not in known), None)
-    if odd is not None:
-        raise CodecError(
-            f"{tagger.where} has the index {odd!r} of a kind that has no codec.",
-            next_step=f"drop it: `value.drop_indexes({odd!r})`.",
-            instead="drop that index",
-        )
-
-
 def _indexes(whole: Any, tagger: Tagger) -> list[Any]:
     """Each index by the coordinates that it is made of, the names of a multi-index's levels, and pandas' own index."""
     import pandas as pd
 
     found = []
     for index, variables in whole.xindexes.group_by_index():
+        if type(index).__name__ not in ("PandasIndex", "PandasMultiIndex"):  # of ranges, shapes, points, a raster
+            found.append([None, [tagger.tree(key) for key in variables], [], tagger.at("index", index)])
+            continue
         multi = type(index).__name__ == "PandasMultiIndex"
         levels = list(index.index.names) if multi else []
         dim = tagger.tree(index.dim)
@@ -110,8 +103,10 @@ def _read_xarray(payload: Any) -> Any:
     dataset = xr.Dataset({key: made[key] for key in made if key not in facts["coords"]}, coords=coords)
     for dim, keys, levels, *own in facts["indexes"]:
         if own:
-            index = _of_pandas(own[0], dim, levels, keys, made)
-            coords = xr.Coordinates(index.create_variables(), indexes=dict.fromkeys(keys, index))
+            is_whole = isinstance(own[0], xr.Index)
+            index = own[0] if is_whole else _of_pandas(own[0], dim, levels, keys, made)
+            known = {key: made[key] for key in keys} if is_whole else None
+            coords = xr.Coordinates(index.create_variables(known), indexes=dict.fromkeys(keys, index))
             dataset = dataset.assign_coords(coords)
         else:
             dataset = _indexed(dataset, dim, levels, {key: made[key] for key in keys})

@@ -309,8 +309,7 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
         return _of_boto3(value, parts)
     if kind is object or any(place_of(each) in _NOT_APART for each in kind.__mro__):
         raise refuse(value, parts.where)
-    if hasattr(kind, "__dask_graph__"):
-        value = _its_own_part(value, parts)
+    value = _as_a_plan(value, kind, parts)
     made = _reduce(value, kind, parts)
     if isinstance(made, str):
         module = getattr(value, "__module__", None) or kind.__module__
@@ -352,18 +351,21 @@ def _of_boto3(value: Any, parts: _Parts) -> list[Any]:
         ) from None
 
 
-def _its_own_part(value: Any, parts: _Parts) -> Any:
-    """A collection of dask's with as much of the graph as it needs itself: a block's is that of the whole array.
+def _as_a_plan(value: Any, kind: type, parts: _Parts) -> Any:
+    """Of a collection of dask's as much of the graph as it needs itself: a block's is that of the whole array.
 
-    It travels towards a run only, which computes it. Raises `CodecError` for one within a result.
+    A plan travels towards a run only, which computes it. Raises `CodecError` for one within a result. What has dask's
+    methods may hold numbers (pint's), and is no plan then; anything else is as it was.
     """
-    if not parts.takes_source:
+    is_lazy_frame = place_of(kind) == "polars.LazyFrame"
+    graph = value.__dask_graph__() if hasattr(kind, "__dask_graph__") else None
+    if (is_lazy_frame or graph is not None) and not parts.takes_source:
+        method = "collect" if is_lazy_frame else "compute"
         raise CodecError(
-            f"{parts.where} is a {place_of(type(value))} that has not been computed.",
-            next_step="compute it in the UDF: return `value.compute()`.",
-            instead="compute it first: `value.compute()`",
+            f"{parts.where} is a {place_of(kind)} that has not been computed.",
+            next_step=f"compute it in the UDF: return `value.{method}()`.",
+            instead=f"compute it first: `value.{method}()`",
         )
-    graph = value.__dask_graph__()
     if not hasattr(graph, "cull"):
         return value
     flatten: Any = sys.modules["dask.core"].flatten

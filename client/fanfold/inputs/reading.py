@@ -303,17 +303,26 @@ def chunks(inputs: Any, size: int) -> list[Any]:
     try:
         count = _rows(inputs)
         return [rows[start : start + size] for start in range(0, count, size)]
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:  # the latter of a frame of dask's
         raise InputError(
             f"Only what has rows is cut into chunks; this is {_a(type(inputs).__name__)}.",
             next_step=_CUT_OTHERWISE.get(type(inputs).__name__, "pass `list(inputs)`."),
         ) from error
 
 
+#: pyarrow's, of files that are read as far as is asked.
+_DATASETS = ("FileSystemDataset", "InMemoryDataset", "UnionDataset")
 #: What to cut instead of what has no rows of its own, by the name of its class.
 _CUT_OTHERWISE = {
-    "Dataset": "cut it along a dimension: `[data.isel(x=slice(n, n + 50)) for n in range(0, data.sizes['x'], 50)]`.",
     "LazyFrame": "pass `frame.collect()`.",
+    "DataFrame": "dask's frames are cut into partitions: pass `list(frame.partitions)` as the inputs.",
+    "DuckDBPyRelation": "pass `relation.df()`.",
+    "RecordBatchReader": "pass `reader.read_all()`.",
+    **dict.fromkeys(
+        _DATASETS,
+        "pass `list(dataset.get_fragments())` as the inputs, or `dataset.to_table()` here.",
+    ),
+    "Dataset": "cut it along a dimension: `[data.isel(x=slice(n, n + 50)) for n in range(0, data.sizes['x'], 50)]`.",
     "coo_matrix": "pass `matrix.tocsr()`.",
     "coo_array": "pass `matrix.tocsr()`.",
     "ndarray": "pass an array of one dimension or more.",
@@ -346,7 +355,7 @@ def _reader(kind: type) -> Callable[[Any], Iterator[Any]] | None:
 
 
 def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    return f"{'an' if noun[0] in 'aeiouAEIO' else 'a'} {noun}"
 
 
 #: More inputs than this many bits can count, nobody means.
@@ -358,7 +367,8 @@ def _instead(inputs: Any) -> str:
 
     if isinstance(inputs, int) and not isinstance(inputs, bool) and inputs.bit_length() < _MOST_BITS:
         return f"did you mean `range({inputs})`, or `[{inputs}]`?"
-    reader = {"LazyFrame": "collect", "DuckDBPyRelation": "df"}.get(type(inputs).__name__)
+    kind = type(inputs).__name__
+    reader = {"LazyFrame": "collect", "DuckDBPyRelation": "df"}.get(kind, "to_table" if kind in _DATASETS else None)
     if reader is not None:
         return f"did you mean `inputs.{reader}()`?"
     if inputs is None:

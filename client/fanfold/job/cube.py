@@ -29,28 +29,28 @@ def check_store(path: Path) -> None:
 def write_cube(labels: Sequence[Any], values: Sequence[Any], path: Path) -> None:
     """Write the datasets as one, whole or not at all. Raises `CodecError` where they do not fit together."""
     whole = combined(labels, values, path)
-    if path.suffix == ".zarr":
+    if path.suffix.lower() == ".zarr":
         check_store(path)
     with written_whole(path) as half_written:
         _write(whole, half_written)
-        if path.suffix == ".zarr":
+        if path.suffix.lower() == ".zarr":
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(whole: Any, path: Path) -> None:
     try:
-        if path.suffix == ".zarr":
+        if path.suffix.lower() == ".zarr":
             whole.to_zarr(path, mode="w", consolidated=False)
         else:
             whole.to_netcdf(path)
     except ImportError as error:
-        package = "zarr" if path.suffix == ".zarr" else "netCDF4"
+        package = "zarr" if path.suffix.lower() == ".zarr" else "netCDF4"
         raise MissingPackage(
-            f"{path.suffix} cannot be written: {error}.", next_step=f"pip install {package}"
+            f"{path.suffix.lower()} cannot be written: {error}.", next_step=f"pip install {package}"
         ) from error
     except (ValueError, TypeError, NotImplementedError) as error:
         raise CodecError(
-            f"{path.suffix} cannot hold this dataset: {str(error).rstrip('.')}.",
+            f"{path.suffix.lower()} cannot hold this dataset: {str(error).rstrip('.')}.",
             next_step="write its parts: `job.results()` has them.",
         ) from error
 

@@ -482,7 +482,7 @@ def _dtype(values: Sequence[Any]) -> type | None:
 def _is_no_label(value: Any) -> bool:
     """A table, an array or a shape, or some of them: their text is long, and that of two may be the same.
 
-    So are a dataset, what dask has not computed, and an object of which Python says no more than where it lies.
+    So are a dataset, a plan of dask's or polars', and an object of which Python says no more than where it lies.
     """
     kind: Any = type(value)
     if kind.__repr__ is object.__repr__:
@@ -493,7 +493,8 @@ def _is_no_label(value: Any) -> bool:
     if parts and any(map(_is_no_label, list(parts.values())[:100])):
         return True
     package = type(value).__module__.partition(".")[0]
-    if package in ("xarray", "dask") or (package in ("polars", "pyarrow") and hasattr(value, "__len__")):
+    is_table = hasattr(value, "__len__") or hasattr(value, "collect")
+    if package in ("xarray", "dask") or (package in ("polars", "pyarrow") and is_table):
         return True
     is_array = hasattr(value, "dtype") and getattr(value, "ndim", 0) > 0
     return (
