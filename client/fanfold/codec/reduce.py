@@ -366,7 +366,7 @@ def _as_a_plan(value: Any, kind: type, parts: _Parts) -> Any:
             next_step=f"compute it in the UDF: return `value.{method}()`.",
             instead=f"compute it first: `value.{method}()`",
         )
-    if not hasattr(graph, "cull"):
+    if graph is None or not hasattr(graph, "cull"):
         return value
     flatten: Any = sys.modules["dask.core"].flatten
     again, more = value.__dask_postpersist__()
