@@ -53,7 +53,7 @@ pictures: $(VENV)/.dev chromium  ## what the docs show of the Workbench and the 
 chromium:
 	@for one in chromium-headless-shell chromium chromium-browser; do ! command -v $$one >/dev/null || exit 0; done; \
 	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing Chromium (once)" && { apt-get -qq update; \
-	  apt-get -qq install -y chromium-headless-shell || apt-get -qq install -y chromium; } >/dev/null 2>&1; } || \
+	  apt-get -qq install -y chromium-headless-shell fonts-liberation || apt-get -qq install -y chromium; } >/dev/null 2>&1; } || \
 	  echo "Chromium is missing and cannot be installed here: the tests of the Workbench will fail"
 
 check: $(VENV)/.dev $(VENV)/.docs  ## ruff, mypy --strict, import-linter, and whether the manual builds
