@@ -7,11 +7,9 @@ import shutil
 import signal
 import sys
 import time
-from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
-import botocore.loaders
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +18,9 @@ from tests.cloud.fixtures import cloud, cloud_account, engine, on_cloud, synthes
 from tests.environments.index import index
 
 __all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "index", "on_cloud", "synthesised"]
+
+#: By name: what these modules patch must not be of the project of tests, whose UDFs would take it along.
+pytest_plugins = ["tests.aws.service_models"]
 
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
@@ -45,21 +46,6 @@ _MARKS_OF_FIXTURES = {"cloud": "cloud", "engine": "cloud", "aws": "cloud", "moto
 def pytest_configure():
     """Ctrl-C is heard, also where a shell has put pytest into the background, which has it ignored by all it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def models_of_services():
-    """botocore reads what describes a service once, not anew for each session: that takes a tenth of a second each."""
-    known = defaultdict(dict)
-
-    def loader(data_path=None):
-        made = botocore.loaders.create_loader(data_path)
-        made._cache = known[data_path]
-        return made
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("botocore.session.create_loader", loader)
-        yield
 
 
 def pytest_collection_finish():
