@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from fanfold.codec.encoded import Encoded
 from fanfold.codec.parquet import read_parquet
+from fanfold.codec.registry import POLARS_WITH_LETTER
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 CODEC = "parquet-polars/2"
 #: Of a series: a frame of one column.
 _SERIES = "parquet-polars-series/2"
-#: As both were written before, with a letter before the Parquet file: F or S.
-WITH_LETTER = "parquet-polars/1"
 
 UNTAG: dict[str, Callable[[Any], Any]] = {"$polars_schema": lambda frame: frame.schema}
 
@@ -43,8 +42,8 @@ def tag(value: Any, tagger: Tagger) -> Any:
 
 def unpack(codec: str, data: bytes) -> Any:
     """The frame or the series that `pack` encoded."""
-    is_series = data[:1] == b"S" if codec == WITH_LETTER else codec == _SERIES
-    frame = _read(data[1:] if codec == WITH_LETTER else data)
+    is_series = data[:1] == b"S" if codec == POLARS_WITH_LETTER else codec == _SERIES
+    frame = _read(data[1:] if codec == POLARS_WITH_LETTER else data)
     return frame.to_series() if is_series else frame
 
 

@@ -49,6 +49,8 @@ _BULK = frozenset(("numpy", "pandas", "geopandas", "shapely", "polars", "pyarrow
 _BUILT_IN = frozenset(("json/1", "bytes/1", "parts/1", "pickle/1"))
 #: The codec of frames that are laid out to be read in place; other frames are Parquet.
 IPC = "ipc-pandas/1"
+#: Frames and series of polars as they were written before, with a letter before the Parquet file: F or S.
+POLARS_WITH_LETTER = "parquet-polars/1"
 #: Read in place where their bytes may be written to.
 IN_PLACE = frozenset((IPC, "npy/1"))
 
@@ -57,7 +59,7 @@ _BY_CODEC = {
     "parquet-pandas/1": "frames",
     IPC: "mapped_frames",
     "geoparquet/1": "geo",
-    **dict.fromkeys(("parquet-polars/1", "parquet-polars/2", "parquet-polars-series/2"), "polars_frames"),
+    **dict.fromkeys((POLARS_WITH_LETTER, "parquet-polars/2", "parquet-polars-series/2"), "polars_frames"),
     "parquet-arrow/1": "arrow_tables",
     "ipc-arrow/1": "arrow_tables",
     "png/1": "images",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.errors import CodecError, InputError, MissingPackage
+from fanfold.inputs.stored import suffix_of
 from fanfold.job.nodata import rounds
 from fanfold.job.results import say_none
 from fanfold.job.tiles import placed
@@ -28,29 +29,28 @@ def check_store(path: Path) -> None:
 
 def write_cube(labels: Sequence[Any], values: Sequence[Any], path: Path) -> None:
     """Write the datasets as one, whole or not at all. Raises `CodecError` where they do not fit together."""
-    whole = combined(labels, values, path)
-    if path.suffix.lower() == ".zarr":
+    whole, is_store = combined(labels, values, path), suffix_of(path.name) == ".zarr"
+    if is_store:
         check_store(path)
     with written_whole(path) as half_written:
         _write(whole, half_written)
-        if path.suffix.lower() == ".zarr":
+        if is_store:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(whole: Any, path: Path) -> None:
+    suffix = suffix_of(path.name)
     try:
-        if path.suffix.lower() == ".zarr":
+        if suffix == ".zarr":
             whole.to_zarr(path, mode="w", consolidated=False)
         else:
             whole.to_netcdf(path)
     except ImportError as error:
-        package = "zarr" if path.suffix.lower() == ".zarr" else "netCDF4"
-        raise MissingPackage(
-            f"{path.suffix.lower()} cannot be written: {error}.", next_step=f"pip install {package}"
-        ) from error
+        package = "zarr" if suffix == ".zarr" else "netCDF4"
+        raise MissingPackage(f"{suffix} cannot be written: {error}.", next_step=f"pip install {package}") from error
     except (ValueError, TypeError, NotImplementedError) as error:
         raise CodecError(
-            f"{path.suffix.lower()} cannot hold this dataset: {str(error).rstrip('.')}.",
+            f"{suffix} cannot hold this dataset: {str(error).rstrip('.')}.",
             next_step="write its parts: `job.results()` has them.",
         ) from error
 

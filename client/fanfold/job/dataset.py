@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fanfold.codec.registry import IPC
+from fanfold.codec.registry import IPC, POLARS_WITH_LETTER
 from fanfold.core.models import BAD, GOOD, Output
 from fanfold.core.options import check_flags
 from fanfold.errors import InputError
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from fanfold.job import Job
 
 _FRAMES = ("parquet", "geoparquet", IPC)
-#: Before whose Parquet file a letter stands.
-_WITH_LETTER = "parquet-polars/1"
 ReadRange = Callable[[int, int], bytes]
 
 
@@ -66,7 +64,7 @@ def open_dataset(job: Job, *, ignore_exceptions: bool = False) -> ds.Dataset:
 
 
 def _skipped(output: Output) -> int:
-    return int(output.codec == _WITH_LETTER)
+    return int(output.codec == POLARS_WITH_LETTER)
 
 
 class RangeReader(io.RawIOBase):

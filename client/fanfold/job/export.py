@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.core.plain_json import cell, rows
 from fanfold.errors import CodecError, InputError
+from fanfold.inputs.stored import suffix_of
 from fanfold.job.layers import WithoutShapes, of_features, writer_of
 from fanfold.job.s3_target import check_address, collect_into_s3, s3_address
 from fanfold.job.shapes import is_geographic, is_shape, located, shapes_as
@@ -50,7 +51,7 @@ def _write_json_lines(frame: pd.DataFrame, path: Path) -> None:
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """GeoParquet where the frame has a geometry; further shapes, such as those of arguments, as WKB."""
-    if path.suffix.lower() == ".geoparquet" or find_spec("geopandas"):
+    if suffix_of(path.name) == ".geoparquet" or find_spec("geopandas"):
         frame = located(frame)
     for place, kind in enumerate(frame.dtypes):
         if kind.kind == "O" and (mixture := mixture_in(frame.iloc[:, place])):
@@ -110,7 +111,7 @@ def check_target(to: str | os.PathLike[str]) -> None:
             f"{str(path).replace(':/', '://', 1)}: results are collected into a file of this machine, or into s3://.",
             next_step="collect into a file here and copy it.",
         )
-    if path.suffix.lower() not in (*_WRITERS, *MOSAICS, VRT, *CUBES):
+    if suffix_of(path.name) not in (*_WRITERS, *MOSAICS, VRT, *CUBES):
         formats = ", ".join((*_WRITERS, MOSAICS[0], VRT, *CUBES))
         raise InputError(
             f"{address or path}: no format has this ending.", next_step=f"end the name with one of {formats}."
@@ -120,7 +121,7 @@ def check_target(to: str | os.PathLike[str]) -> None:
         return
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no directory {path.parent}.", next_step="make it, or write elsewhere.")
-    if path.suffix.lower() == ".zarr":
+    if suffix_of(path.name) == ".zarr":
         from fanfold.job.cube import check_store
 
         check_store(path)
@@ -137,19 +138,19 @@ def collect_into(
     """Write a job's results as the ending says, and return them; `fold` makes a frame of them, with its parts."""
 
     def write(path: Path) -> pd.DataFrame:
-        if path.suffix.lower() in (*MOSAICS, VRT):
+        suffix = suffix_of(path.name)
+        if suffix in (*MOSAICS, VRT):
             from fanfold.job import mosaic, vrt
 
-            collect = vrt.collect_vrt if path.suffix.lower() == VRT else mosaic.collect_mosaic
+            collect = vrt.collect_vrt if suffix == VRT else mosaic.collect_mosaic
             return collect(job, path, ignore_exceptions, progress)
         frame, inputs, values = fold()
-        if path.suffix.lower() in CUBES:
+        if suffix in CUBES:
             from fanfold.job.cube import write_cube
 
             write_cube(inputs, values, path)
         else:
-            layer = path.suffix.lower() in LAYERS
-            write_frame(_with_shapes_of_inputs(frame, inputs, values) if layer else frame, path)
+            write_frame(_with_shapes_of_inputs(frame, inputs, values) if suffix in LAYERS else frame, path)
         return frame
 
     check_target(to)
@@ -162,24 +163,25 @@ def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
     Raises `CodecError` where the format has no room for its values, and `InputError` where it cannot be written.
     """
-    flat = without_index(frame, is_typed=path.suffix.lower() not in (".csv", ".jsonl"))
+    flat = without_index(frame, is_typed=suffix_of(path.name) not in (".csv", ".jsonl"))
     with written_whole(path) as half_written:
         _write(flat, half_written)
     return flat
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
+    suffix = suffix_of(path.name)
     try:
-        _WRITERS[path.suffix.lower()](frame, path)
+        _WRITERS[suffix](frame, path)
     except CodecError:  # says what to do
         raise
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # of pandas, pyarrow and pyogrio
-        others = [suffix for suffix in (".jsonl", ".csv") if suffix != path.suffix.lower()]
+        others = [other for other in (".jsonl", ".csv") if other != suffix]
         fitting = "columns of one type each"
         if isinstance(error, WithoutShapes):
             others, fitting = [".parquet", ".csv"], "a GeoDataFrame, or shapes"
         raise CodecError(
-            f"{path.suffix.lower()} cannot hold this frame: {str(error).rstrip('.')}.",
+            f"{suffix} cannot hold this frame: {str(error).rstrip('.')}.",
             next_step=f"write {' or '.join(others)}, or have the UDF return {fitting}.",
         ) from error
 

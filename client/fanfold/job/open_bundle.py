@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, encode
-from fanfold.codec.registry import IPC
+from fanfold.codec.registry import IPC, POLARS_WITH_LETTER
 from fanfold.core.fold import JobState
 from fanfold.core.models import GOOD, Output, RunStatus
 from fanfold.core.plain_json import plain
@@ -32,7 +32,7 @@ _MANIFEST, _RUNS, _INPUTS = "manifest.json", "runs.parquet", "inputs.jsonl"
 #: What a stored result's file is called, by the beginning of its codec; all others are `.bin`.
 _ENDINGS = {"parquet": ".parquet", "geoparquet": ".parquet", "npy": ".npy", "png": ".png"}
 #: Frames that are stored in a form which only Fanfold reads: they become Parquet.
-_WRITTEN_ANEW = (IPC, "ipc-arrow/1", "parquet-polars/1")
+_WRITTEN_ANEW = (IPC, "ipc-arrow/1", POLARS_WITH_LETTER)
 #: The longest result that stands in `runs.parquet` as text as well.
 _SHOWN_BYTES = 64 * 1024
 

@@ -181,8 +181,10 @@ def _of_library(graph: Graph, made: type) -> Any:
 
 def _holders(made: type) -> list[str]:
     """The modules that hold a class in C of which nobody has said where it is, a package before its parts."""
+    if made.__module__ != "builtins":
+        return []
     held = [n for n, m in list(sys.modules.items()) if getattr(m, "__dict__", {}).get(made.__name__) is made]
-    return sorted(held, key=lambda name: (name.count("."), name)) if made.__module__ == "builtins" else []
+    return sorted(held, key=lambda name: (name.count("."), name))
 
 
 def _is_put_there(value: Any, module: str) -> bool:

@@ -184,7 +184,7 @@ class CollectedJobs:
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, int], Collected] = OrderedDict()
         #: One for each table that is being read: who waits for one job's does not hold up who looks at another's.
-        self._reading: WeakValueDictionary[tuple[str, int], _TableRead] = WeakValueDictionary()
+        self._reading: WeakValueDictionary[tuple[str, int], threading.Lock] = WeakValueDictionary()
 
     def of(self, job_id: str, engine: str, version: int) -> Collected:
         """The table of a job as of that version of its state.
@@ -193,8 +193,8 @@ class CollectedJobs:
         """
         key = (job_id, version)
         with self._lock:
-            reading = self._reading.setdefault(key, _TableRead())
-        with reading.lock:
+            reading = self._reading.setdefault(key, threading.Lock())
+        with reading:
             found = self._held.get(key) or _collected(job_id, engine)
             with self._lock:
                 self._held[key] = found
@@ -202,13 +202,6 @@ class CollectedJobs:
                 while len(self._held) > _HELD:
                     self._held.popitem(last=False)
             return found
-
-
-class _TableRead:
-    """Held by the thread that reads a table."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
 
 
 def _collected(job_id: str, engine: str) -> Collected:
