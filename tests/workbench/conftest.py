@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -217,6 +219,12 @@ def small_job(workbench: Workbench) -> JobHeader:
     workbench.store.says(header, 0, f"hello {HOSTILE}\n")
     workbench.store.says(header, 3, "fine\nValueError: 3 is odd\n")
     return header
+
+
+def in_the_address(page: Page, **words: str) -> None:
+    """Wait until the page's address says all of `words`, in any order: some are written later than others."""
+    said = (re.escape(urlencode({name: value})) for name, value in words.items())
+    expect(page).to_have_url(re.compile("".join(rf"(?=.*[?&]{one}(?:&|#|$))" for one in said)))
 
 
 def tab(page: Page, name: str) -> None:
