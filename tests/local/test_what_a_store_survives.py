@@ -46,6 +46,34 @@ def files_of_at_most_a_megabyte():
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
 
 
+LIVES_ON = """
+    import pathlib, sys, time, fanfold
+
+    def produce(size: int):
+        return b"z" * size
+
+    job = fanfold.submit(produce, [9_000_000], cache=False, collect=False)
+    print(job.id, flush=True)
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.02)
+
+    def produce(size: int):
+        time.sleep(3)  # as long as it takes to be asked whether this process has given it up
+        return b"z" * 3
+
+    print(job.retry(produce).results(), flush=True)
+"""
+
+
+def test_who_waits_in_another_process_is_told_that_a_living_one_has_given_the_job_up(script, tmp_path):
+    living = script(LIVES_ON, tmp_path / "go on", preexec_fn=files_of_at_most_a_megabyte)
+    job = fanfold.get_job(living.line())
+    with pytest.raises(fanfold.RunFailed, match="has given it up"):
+        job.wait(timeout=60).results()
+    (tmp_path / "go on").touch()
+    assert living.end() == (0, "[b'zzz']\n", "")
+
+
 def test_no_room_for_a_result_is_raised_in_the_caller_and_harms_nothing_earlier(script, home):
     filler = script(FILLER, preexec_fn=files_of_at_most_a_megabyte)
     first = filler.line()

@@ -65,6 +65,8 @@ class Heartbeat:
             keep_private(self._fd)  # a forked child shares the lock, and would hold it after this process is gone
             fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._touched_at = time.monotonic()
+        #: The jobs that this process has begun and runs nothing more of.
+        self.given_up: set[str] = set()
 
     def renew(self) -> None:
         """Touch it, for who cannot see the lock. Cheap, and to be called every second or two."""
@@ -74,10 +76,24 @@ class Heartbeat:
             with suppress(OSError):  # the disk is full or gone, which the work itself will tell of
                 os.utime(self._path)
 
+    def give_up(self, job_id: str) -> None:
+        """This process lives on, and runs nothing more of this job: who waits for it elsewhere can see that."""
+        self.given_up.add(job_id)
+        with suppress(OSError):  # not even an empty file can be made: they wait for the end of this process, then
+            _gave_up(self._path, job_id).touch()
+
+    def take_up(self, job_id: str) -> bool:
+        """This process runs this job; whether it had given it up."""
+        if job_id not in self.given_up:
+            return False
+        self.given_up.remove(job_id)
+        _gave_up(self._path, job_id).unlink(missing_ok=True)
+        return True
+
     def take_down(self) -> None:
         """This process runs nothing more."""
         if self.pid == os.getpid():  # a forked child must not take its parent's heartbeat down
-            self._path.unlink(missing_ok=True)
+            _remove(self._path)
             close_private(self._fd)
 
 
@@ -86,8 +102,22 @@ def is_alive(folder: Path, name: str) -> bool:
     alive, _ = _looked_at(folder / name)
     if not alive:
         with suppress(OSError):  # where the home can only be read
-            (folder / name).unlink(missing_ok=True)
+            _remove(folder / name)
     return alive
+
+
+def has_given_up(folder: Path, name: str, job_id: str) -> bool:
+    """Whether the process whose heartbeat has that name has told that it runs nothing more of this job."""
+    return _gave_up(folder / name, job_id).exists()
+
+
+def _gave_up(heartbeat: Path, job_id: str) -> Path:
+    return heartbeat.with_name(f"{heartbeat.name}.gave-up-{job_id}")
+
+
+def _remove(heartbeat: Path) -> None:
+    for path in [heartbeat, *heartbeat.parent.glob(f"{heartbeat.name}.gave-up-*")]:
+        path.unlink(missing_ok=True)
 
 
 def was_alive(folder: Path, name: str, *, within_s: float) -> bool:

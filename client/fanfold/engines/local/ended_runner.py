@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fanfold.core.fold import JobState
-from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
-from fanfold.engines.feed import last_offers
+from fanfold.core.models import Event, EventKind, JobHeader, ProcessRecord, RunError, RunStatus, records
+from fanfold.engines.feed import has_given_up, last_offers
 from fanfold.engines.local.engine import start_runner, start_telling
 from fanfold.engines.local.stewarding import steward_of
 from fanfold.engines.stages import released
@@ -29,7 +29,7 @@ def take_over(engine: LocalEngine, header: JobHeader, state: JobState) -> None:
         check_room(stores, header)
     running = list(state.indexes(RunStatus.RUNNING))
     queued = [index for index in state.indexes(RunStatus.QUEUED) if index not in state.too_large]
-    reason = f"the process that ran it on {_host_of(state)} has ended{last_words(stores, header)}"
+    reason = f"the process that ran it on {_end_of(engine, header, state)}{last_words(stores, header)}"
     error = RunError("Lost", reason, infrastructure=goes_on)
     lost = running if goes_on else [*running, *queued]
     offers = last_offers(stores, header) if stores.cache.is_in_flight(header.flight, header.id) else []
@@ -46,9 +46,13 @@ def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:
     return Event.new(job_id, index, attempt, EventKind.FINISHED, status=RunStatus.LOST, error=error)
 
 
-def _host_of(state: JobState) -> str:
-    events = state.job_events(EventKind.RUNNER, EventKind.PROCESS)
-    return str(events[0].data["host"]) if events else "this machine"
+def _end_of(engine: LocalEngine, header: JobHeader, state: JobState) -> str:
+    """Where it was, and whether it has ended, or lives and has told those who waited in it why it does not go on."""
+    runners = state.job_events(EventKind.RUNNER, EventKind.PROCESS)
+    host = str(runners[0].data["host"]) if runners else "this machine"
+    processes = records(state.job_events(EventKind.PROCESS), ProcessRecord)
+    gave_up = any(has_given_up(engine.heartbeats, process.name, header.id) for process in processes)
+    return f"{host} {'has given it up' if gave_up else 'has ended'}"
 
 
 def check_room(stores: LocalStores, header: JobHeader) -> None:

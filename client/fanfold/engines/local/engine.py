@@ -34,7 +34,7 @@ from fanfold.core.models import (
 from fanfold.core.processes import Locked, ends_by_interrupt, program_of, usable_cores, without_interrupts
 from fanfold.engines import feed as liveness
 from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
-from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
+from fanfold.engines.feed import Heartbeat, JobFeed, has_given_up, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
@@ -172,7 +172,9 @@ class PoolDriver:
             for feed in (feed for feed in self._serving if feed.header.notify and feed not in still):
                 start_telling(self._stores, feed.header)
         self._serving = still
-        self._broken = [feed for feed in self._broken if feed in still]
+        for feed in [feed for feed in self._broken if feed not in still]:  # its workers have ended
+            self._broken.remove(feed)
+            self.heartbeat.give_up(feed.header.id)
         self._end_keepers()
         self._end_cancelled()
 
@@ -317,8 +319,6 @@ class LocalEngine(Locked):
         self.detached = False
         #: What made going on with a job impossible here, by job id.
         self._failures: dict[str, FanfoldError] = {}
-        #: Jobs that this process has given up, and has said so.
-        self._given_up: set[str] = set()
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs: here for realtime, in a process of its own for a dedicated job."""
@@ -330,7 +330,8 @@ class LocalEngine(Locked):
                 start_telling(self.stores, header)  # all of it came from the cache
             return
         driver = self._ready_driver()
-        self._given_up.discard(header.id)
+        if driver.heartbeat.take_up(header.id):
+            self._failures.pop(header.id, None)  # it is tried again, whether or not somebody was told
         self.stores.log.append([process_event(header.id, driver.heartbeat)])
         driver.drive(make_feed(header, runs, self.stores))
         self.stores.objects.sync_soon()  # the inputs are on the disk by the time that the first runs have ended
@@ -348,6 +349,8 @@ class LocalEngine(Locked):
     def note_failure(self, job_id: str, failure: FanfoldError) -> None:
         """Have those of this process who wait for a job be told that going on with it is impossible here."""
         self._failures[job_id] = failure
+        if self._driver is not None:
+            self._driver.heartbeat.give_up(job_id)
 
     def get_ready(
         self, *, dedicated: bool, bundle: Bundle | None = None, most: int | None = None, cached: bool = True
@@ -427,10 +430,7 @@ class LocalEngine(Locked):
         self.stores.close()
 
     def _raise_failure(self, header: JobHeader) -> None:
-        """Raise, once, what made going on with the job impossible here; from then on nobody attends to it."""
-        failure = self._failures.pop(header.id, None)
-        if failure is not None:
-            self._given_up.add(header.id)
+        if (failure := self._failures.pop(header.id, None)) is not None:  # which is told once
             raise failure
 
     def _ready_driver(self) -> PoolDriver:
@@ -449,7 +449,9 @@ class LocalEngine(Locked):
 
     def _may_live(self, header: JobHeader, process: ProcessRecord) -> bool:
         name = process.name
-        if header.id in self._given_up and self._driver is not None and name == self._driver.heartbeat.name:
+        driver = self._driver
+        told = driver is not None and name == driver.heartbeat.name and header.id in driver.heartbeat.given_up
+        if told or has_given_up(self.heartbeats, name, header.id):
             return False
         if process.host != os.uname().nodename:  # a home on a shared disk, or in a container that was made anew
             within_s = _SEEN_S if header.cancelled_at is None else _SEEN_AFTER_CANCEL_S
