@@ -178,9 +178,9 @@ def _read(path: Path, max_age_s: float, given: _Stamps | None) -> tuple[Any] | N
 def _write(path: Path, value: Any, before: _Stamps | None, after: _Stamps | None) -> None:
     """Keep a result, unless one of the files has changed meanwhile: nobody can tell which of the two it was made of."""
     from fanfold.codec import encode
-    from fanfold.codec.paths import ABSENT, CannotLook
+    from fanfold.codec.paths import CannotLook, changed_meanwhile
 
-    if before is None or after is None or any(before[one] not in (ABSENT, after[one]) for one in before):
+    if before is None or after is None or changed_meanwhile(before, after.__getitem__):
         return
     with suppress(CodecError, OSError, CannotLook):  # what cannot be kept is computed again
         encoded = encode(value)

@@ -73,6 +73,14 @@ class CannotLook(Exception):
     """A path that may be there, or not: what keeps it refuses to say."""
 
 
+def changed_meanwhile(before: Mapping[NamedPath, str], stamp_now: Callable[[NamedPath], str]) -> list[NamedPath]:
+    """Those of the paths that led to something before, and lead to something else now.
+
+    What was read of them is one or the other, and nobody can tell which. What was absent cannot have been read.
+    """
+    return [path for path, stamp in before.items() if stamp not in (ABSENT, stamp_now(path))]
+
+
 def names_paths(text: str) -> bool:
     """Whether an encoded value holds a path. Quick, and certain where it says no."""
     return PATH_TAG in text

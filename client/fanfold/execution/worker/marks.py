@@ -97,13 +97,13 @@ def _changed(
     before: StampsBefore, stamp_of: Callable[[NamedPath], str], returned: Callable[[], Collection[str]]
 ) -> str:
     """A file that was another when the run began, or "". What it has made, or returns, it has written itself."""
-    from fanfold.codec.paths import ABSENT
+    from fanfold.codec.paths import changed_meanwhile
 
-    changed = [one.path for one, stamp in before.items() if stamp not in (ABSENT, stamp_of(one))]
+    changed = changed_meanwhile(before, stamp_of)
     if not changed:
         return ""
     own = returned()
-    return next((path for path in changed if path not in own), "")
+    return next((one.path for one in changed if one.path not in own), "")
 
 
 def _returned(encoded: Encoded, *, here: bool) -> set[str]:
