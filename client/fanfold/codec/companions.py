@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from html import unescape
 
-from fanfold.codec.paths import JOURNALS, RASTERS
+from fanfold.codec.paths import JOURNALS, RASTERS, SHAPEFILE, VRT
 
 _BESIDE_A_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")
 _NAMED = re.compile(rb"<(?:SourceFilename|SourceDataset|SrcDataSource)\b([^>]*)>([^<]*)<")
@@ -39,9 +39,9 @@ def _has_bytes(path: str) -> bool:
 def companions(path: str, read: Callable[[], bytes]) -> list[str]:
     """Where the other files lie, as paths like this one; `read` gives the bytes of the file."""
     stem, ending = os.path.splitext(path)
-    if ending.lower() == ".shp":
+    if ending.lower() == SHAPEFILE:
         return [stem + other for other in _BESIDE_A_SHAPEFILE]
-    if ending.lower() != ".vrt":
+    if ending.lower() != VRT:
         return list(filter(_has_bytes, beside(path)))
     folder = path.rpartition("/")[0]
     found = []

@@ -38,6 +38,8 @@ _STORE_MARKS = ("zarr.json", ".zmetadata", ".zgroup", ".zarray", ".zattrs")
 JOURNALS = dict.fromkeys((".gpkg", ".sqlite", ".sqlite3", ".db", ".mbtiles"), "-wal") | {".duckdb": ".wal"}
 #: Rasters whose georeference, or all that is known of them, may lie beside them.
 RASTERS = tuple(".tif .tiff .img .bil .bip .bsq .dat .flt .asc .png .jpg .jpeg .jp2".split())
+#: What is always made of other files: a VRT names them, and those of a shapefile lie beside it.
+VRT, SHAPEFILE = ".vrt", ".shp"
 #: A file that names more objects in S3 than this cannot be looked at: each is a request.
 _MOST_OBJECTS = 100
 #: What makes a pattern of a text that is no path: it stands for all that it matches.
@@ -58,10 +60,14 @@ class NamedPath(NamedTuple):
         return self.path.startswith(_VSI) or ("://" in self.path and not self.path.startswith(_FILE_URL))
 
     @property
-    def has_companions(self) -> bool:
-        """Whether it may be made of other files, too."""
-        path = self.path.lower()
-        return path.endswith((".vrt", ".shp")) or (path.endswith((*RASTERS, *JOURNALS)) and not self.is_far)
+    def is_made_of_others(self) -> bool:
+        """Whether it is a file without which nothing but its companions would be read."""
+        return self.path.lower().endswith((VRT, SHAPEFILE))
+
+    @property
+    def may_have_companions(self) -> bool:
+        """Whether there may be other files that it is made of, too."""
+        return self.is_made_of_others or (self.path.lower().endswith((*RASTERS, *JOURNALS)) and not self.is_far)
 
     @property
     def is_in_s3(self) -> bool:
@@ -274,7 +280,9 @@ class Stamps:
 
     def look(self, paths: Iterable[NamedPath]) -> None:
         """Look at many of them ahead of being asked; what cannot be looked at is found out when asked."""
-        far = [one for one in dict.fromkeys(paths) if one.is_far and not one.has_companions and one not in self._known]
+        far = [
+            one for one in dict.fromkeys(paths) if one.is_far and not one.may_have_companions and one not in self._known
+        ]
         if len(far) < 2:
             return
         from concurrent.futures import ThreadPoolExecutor
@@ -291,7 +299,7 @@ class Stamps:
         if stamp is None:
             stamp = self._far(path) if path.is_far else on_disk(path.path, deep=path.deep)
             self._known[path] = stamp  # so that a file which names itself is looked at once
-            if path.has_companions and stamp != ABSENT and (others := self._of_companions(path)):
+            if path.may_have_companions and stamp != ABSENT and (others := self._of_companions(path)):
                 stamp = self._known[path] = f"{stamp} {others}"
         return stamp
 
@@ -301,7 +309,7 @@ class Stamps:
 
         here = path.path if path.is_far else _here(path.path)
         others = [NamedPath(one) for one in companions(here, lambda: self._content(path))]
-        if not others and not here.lower().endswith((".vrt", ".shp")):
+        if not others and not path.is_made_of_others:
             return ""
         if sum(one.is_far for one in others) > _MOST_OBJECTS:
             raise CannotLook(f"{path.path} names more than {_MOST_OBJECTS} objects")
