@@ -2,5 +2,7 @@
 
 from __future__ import annotations
 
+#: A float, and so a number of JavaScript, holds each integer up to this one.
+EXACT_IN_FLOATS = 2**53
 #: What the bundle that this process has loaded is made of, by number: its classes are the submitter's own.
 bundled: dict[int, object] = {}

@@ -16,6 +16,7 @@ from typing import Any
 from fanfold.codec.encoded import never_encoded
 from fanfold.codec.registry import HIDDEN, is_by_reference, is_sealed, secret_kinds
 from fanfold.contract.records import NamedTuple
+from fanfold.core import EXACT_IN_FLOATS
 from fanfold.core.models import NO_DATA
 from fanfold.errors import InputError
 
@@ -58,7 +59,6 @@ Coerce = Callable[[Any], Any]
 _Fits = Callable[[Any], bool]
 
 _CONTAINERS = (list, dict, tuple, set, frozenset, Sequence, Mapping, AbstractSet)
-_SAFE_FLOAT_INT = 2**53
 
 
 def coercer(annotation: Any) -> Coerce | None:
@@ -79,7 +79,7 @@ def _float_coercer() -> Coerce:
     def coerce(value: Any) -> Any:
         if type(value) is float:
             return value
-        if type(value) is int and -_SAFE_FLOAT_INT <= value <= _SAFE_FLOAT_INT:
+        if type(value) is int and -EXACT_IN_FLOATS <= value <= EXACT_IN_FLOATS:
             return float(value)
         return lax(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from fanfold.core import EXACT_IN_FLOATS
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def has_data(values: Any, nodata: Any) -> Any:
 def rounds(values: Any, dtype: np.dtype[Any]) -> bool:
     """Whether some of these integers are none of the numbers that the type has, which is of floats."""
     large = values.dtype.kind in "iu" and values.dtype.itemsize == 8 and dtype.kind == "f"
-    return large and bool(((values > 2**53) | (values < -(2**53))).any())
+    return large and bool(((values > EXACT_IN_FLOATS) | (values < -EXACT_IN_FLOATS)).any())
 
 
 def common_nodata(given: list[Any], dtype: np.dtype[Any]) -> Any:

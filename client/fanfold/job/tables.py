@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fanfold.core import EXACT_IN_FLOATS
+
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Each integer up to here is a float as well.
-_EXACT = 2**53
 
 
 def concatenate(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -59,7 +58,7 @@ def _rounds(column: Any) -> bool:
     if not types.is_integer(column.type) or not column.null_count or column.type.bit_width < 64:
         return False
     ends = pc.min_max(column).as_py()
-    return any(end is not None and abs(end) > _EXACT for end in ends.values())
+    return any(end is not None and abs(end) > EXACT_IN_FLOATS for end in ends.values())
 
 
 def _with_integers(whole: pd.DataFrame, cells: Callable[[Any], Iterable[Any]]) -> pd.DataFrame:
@@ -67,9 +66,9 @@ def _with_integers(whole: pd.DataFrame, cells: Callable[[Any], Iterable[Any]]) -
     if not whole.columns.is_unique:
         return whole
     for name in [name for name, kind in whole.dtypes.items() if kind == "float64"]:
-        if (whole[name].abs() >= _EXACT).any():
+        if (whole[name].abs() >= EXACT_IN_FLOATS).any():
             given = list(cells(name))
-            if any(isinstance(cell, int) and abs(cell) > _EXACT for cell in given):
+            if any(isinstance(cell, int) and abs(cell) > EXACT_IN_FLOATS for cell in given):
                 whole[name] = _integers(given)
     return whole
 

@@ -15,6 +15,7 @@ from itertools import count, islice
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core import EXACT_IN_FLOATS
 from fanfold.core.formatting import counted
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
@@ -44,8 +45,6 @@ _TREE_CHARACTERS = 500_000
 _LEVELS = 30
 #: Levels of a value that can be opened, one in the other.
 _TREE_LEVELS = 100
-#: Whole numbers from here on are not all numbers of JavaScript.
-_EXACT = 2**53
 #: Python refuses to write an int of more than 4,300 digits.
 _MOST_BITS = 14_000
 #: Stretches of a long column, of which the highest and the lowest value are drawn.
@@ -292,7 +291,8 @@ def _branch(value: Any, parts: Iterator[int], level: int = 0) -> Any:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, float)):
-        is_same = abs(value) < _EXACT and (isinstance(value, int) or (value % 1 != 0 and "e" not in repr(value)))
+        reads_alike = isinstance(value, int) or (value % 1 != 0 and "e" not in repr(value))
+        is_same = reads_alike and abs(value) < EXACT_IN_FLOATS
         return value if is_same else {"of": "number", "text": _shortened(_readable(value), _CELL_CHARACTERS)}
     if isinstance(value, (dict, list, tuple)) and level >= _TREE_LEVELS:
         return {"of": "cut", "text": f"{type(value).__name__} of {len(value):,}, too deep to be opened here"}

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from fanfold.api.submit import get_job
 from fanfold.contract.records import NamedTuple
+from fanfold.core import EXACT_IN_FLOATS
 from fanfold.core.fold import JobState
 from fanfold.core.models import GOOD
 from fanfold.errors import InputError
@@ -48,8 +49,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 _COLOURS = 256
 #: Cells of a row that are told of a shape on the map.
 CELLS_IN_SHORT = 12
-#: Whole numbers from here on are not all numbers of JavaScript: they are sent as text.
-_EXACT = 2**53
 
 
 class TableColumn(NamedTuple):
@@ -290,7 +289,7 @@ def _cell(value: Any) -> Any:
     """A cell as a browser shows it: numbers as they are, all else as text in short."""
     if isinstance(value, bool):
         return str(value)
-    if (isinstance(value, int) and abs(value) < _EXACT) or (isinstance(value, float) and math.isfinite(value)):
+    if (isinstance(value, int) and abs(value) < EXACT_IN_FLOATS) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return _cell(value.item())
