@@ -36,7 +36,7 @@ from fanfold.source.modules import (
 from fanfold.source.patched import patched_in, patches_of, put_into_builtins, removed_by_chain
 from fanfold.source.refusals import EditedSince
 from fanfold.source.removed import GONE
-from fanfold.source.set_here import as_far, calls_that_stay, set_here
+from fanfold.source.set_here import as_far, calls_that_stay, module_of, set_here
 from fanfold.source.texts import Source, dotted, names_in, parse, read
 from fanfold.source.unkept import file_of
 
@@ -97,7 +97,7 @@ class Around:
         """How the libraries stand that a call uses; nothing where they are as a worker imports them."""
         used, mentioned = notes.modules | (names & sys.modules.keys()), set(names)
         for name, stamp in modules.items():
-            used |= set(map(_home_of, list(vars(sys.modules[name]).values()))) - {""}
+            used |= {module_of(value) for value in list(vars(sys.modules[name]).values()) if _is_of_a_module(value)}
             mentioned |= _mentioned(str(sys.modules[name].__file__), stamp)
         touched = (value for s in statements for value in s.names.values())
 
@@ -411,12 +411,9 @@ def _source_of(file: str, _stamp: Stamp) -> Source | None:
         return None
 
 
-def _home_of(value: Any) -> str:
-    """The module that a module, a function or a class is of; "" for anything else."""
-    kind = type(value)
-    if kind is ModuleType:
-        return str(value.__name__)
-    return str(value.__module__) if kind is FunctionType or issubclass(kind, type) else ""
+def _is_of_a_module(value: Any) -> bool:
+    """Whether it is a module, a function or a class, which are asked without any code of theirs being run."""
+    return type(value) in (ModuleType, FunctionType) or issubclass(type(value), type)
 
 
 def _texts_of_modules(modules: dict[str, Stamp]) -> Iterator[tuple[Source, dict[str, Any]]]:

@@ -36,7 +36,7 @@ def set_here(
     names = frozenset(modules)
     used = {name.partition(".")[0] for name in names} | set(EVERYWHERE)
     found = changed(used)
-    for library in map(_library_of, touched):
+    for library in (module_of(value).partition(".")[0] for value in touched):
         if library in used and library in known_libraries():
             found.setdefault(library, {})
     filled = {(each.module, each.name, *_key(each)): each for each in filled_in(names, mentioned, knows)}
@@ -50,9 +50,10 @@ def _key(filled: Filled) -> tuple[Any, ...]:
     return () if filled.is_whole else tuple(filled.held)
 
 
-def _library_of(value: Any) -> str:
+def module_of(value: Any) -> str:
+    """The module that a value is, or says it is of; "" where it says none."""
     module = value.__name__ if type(value) is ModuleType else getattr(value, "__module__", None)
-    return module.partition(".")[0] if isinstance(module, str) else ""
+    return module if isinstance(module, str) else ""
 
 
 def as_far(
