@@ -229,6 +229,11 @@ class JobFeed:
                 if report.result_file:
                     report.result_file.unlink(missing_ok=True)
 
+    def put_off(self, call: Call, due_at: float) -> None:
+        """Take a call back that has been given, to give it again at a time (seconds since 1970)."""
+        self._out -= 1
+        self._later.append(RunRef(call.index, call.attempt, self._first_attempts.get(call.index), due_at))
+
     def flush(self) -> None:
         """Nothing is held back here: writing is cheap."""
 

@@ -64,10 +64,7 @@ class ChaosFeed(JobFeed):
             fate = self._chaos.fate(call.index, call.attempt)
             if fate == "slow" and (call.index, call.attempt) not in self._was_late:
                 self._was_late.add((call.index, call.attempt))
-                self._out -= 1
-                due_at = time.time() + self._chaos.late_s(call.index, call.attempt)
-                first = self._first_attempts.get(call.index)
-                self._later.append(RunRef(call.index, call.attempt, first, due_at))
+                self.put_off(call, time.time() + self._chaos.late_s(call.index, call.attempt))
             elif fate in ("throttle", "lost early"):
                 self.record([self._ended(call, fate)])
             else:
