@@ -107,6 +107,16 @@ def test_fewer_inputs_than_a_sample_are_all_sampled():
     assert fanfold.plan(scaled, [1]).cached == 1
 
 
+def test_inputs_that_are_functions_are_sampled_as_they_are():
+    @fanfold.udf
+    def applied(fn):
+        return fn(3)
+
+    plan = fanfold.plan(applied, [lambda x: x * 5, lambda x: x - 1])
+    assert (plan.cached, plan.to_run) == (2, 0)
+    assert fanfold.get_jobs()[0].results() == [15, 2]
+
+
 def test_what_does_not_fit_is_refused_as_by_submit():
     with pytest.raises(fanfold.InputError, match="'two'"):
         fanfold.plan(scaled, [1, "two"])

@@ -108,3 +108,15 @@ def test_debug_mode_checks_the_input_before_it_calls():
 
     with pytest.raises(fanfold.InputError, match="three"):
         fanfold.submit(stops, ["three"], debug_mode=True)
+
+
+def test_debug_mode_calls_with_the_very_function_that_was_given():
+    @fanfold.udf
+    def applied(fn):
+        if fn is None:
+            breakpoint()
+        return fn(3)
+
+    given = []
+    fanfold.submit(applied, [lambda x: given.append(x + 1)], debug_mode=True)
+    assert given == [4]

@@ -10,9 +10,7 @@ from typing import Any
 
 from fanfold.core.options import unwrapped
 from fanfold.engines.base import Engine
-from fanfold.inputs import decode_arguments
 from fanfold.source.rebuild import by_keywords
-from fanfold.stores.keys import blob_key
 from fanfold.submission.prepare import Draft
 
 _DEBUGGERS = frozenset({"breakpoint", "set_trace", "post_mortem"})
@@ -32,14 +30,8 @@ def call_here(udf: Any, engine: Engine, given: Any, constants: dict[str, Any]) -
     function, _ = unwrapped(udf)
     draft = Draft(udf, engine, constants)
     (text,) = draft.arguments(given)
-
-    def read(encoded: str) -> dict[str, Any]:
-        return decode_arguments(
-            encoded, get_blob=lambda sha256: engine.stores.objects.get(blob_key(sha256)), key=draft.sealing.key
-        )
-
     sys.stderr.write(f"fanfold: {draft.name} calls the debugger, so debug_mode runs it in this process.\n")
-    arguments = {**read(text), **read(draft.constants)}
+    arguments = {**draft.read(text), **draft.read(draft.constants)}
     return by_keywords(function)(**arguments)
 
 

@@ -18,10 +18,8 @@ from fanfold.core.options import Options, Request, unwrapped
 from fanfold.core.pricing import prices
 from fanfold.engines.base import Engine
 from fanfold.errors import InputError
-from fanfold.inputs import decode_arguments
 from fanfold.job import Job
 from fanfold.job.summary import own_memory_mib, own_timeout_s
-from fanfold.stores.keys import blob_key
 from fanfold.stores.state import read_state
 from fanfold.submission.estimates import (
     Observed,
@@ -168,8 +166,7 @@ class _Looked:
 
     def samples(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Some inputs that have to be run, as arguments; and as many others, for a closer look."""
-        objects = self._draft.engine.stores.objects
-        found = [decode_arguments(text, get_blob=lambda sha: objects.get(blob_key(sha))) for text in self._sample]
+        found = [self._draft.read(text) for text in self._sample]
         return found[:_SAMPLE], found[_SAMPLE:]
 
     def look_again(self) -> None:

@@ -36,7 +36,7 @@ from fanfold.engines.base import (
     note_submitted_here,
 )
 from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreError
-from fanfold.inputs import Signature, scalar_sender, sender, validated
+from fanfold.inputs import Signature, decode_arguments, scalar_sender, sender, validated
 from fanfold.job.results import make_room_now_and_then
 from fanfold.job.waiting import name_job
 from fanfold.settings import Logger, current
@@ -44,7 +44,7 @@ from fanfold.source.capture import Captured
 from fanfold.source.environ import say_what_stays
 from fanfold.source.load import Bundle
 from fanfold.source.texts import commit_of
-from fanfold.stores.keys import BlobWriter, bundle_key
+from fanfold.stores.keys import BlobWriter, blob_key, bundle_key
 from fanfold.stores.packing import Manifest, ManifestWriter
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Draft:
         self.parameters, self.plain_defaults = signature.parameters, signature.plain_defaults
         if self.options.serializer == "auto":
             signature.check_returns()
-        self._has_noted_path, self._depends_text = False, ""
+        self._depends_text = ""
         (paths_or_texts, returns_path), check_paths = signature.paths, self.options.check_paths
         self.path_rules = PathRules((), (returns_path or None) if check_paths is None else check_paths)
         if self.options.depends_on:
@@ -211,6 +211,8 @@ class Draft:
             self.path_rules = self.path_rules._replace(parameters=named)
         self._signature = signature
         self._given = constants
+        #: Functions and classes of the user's own that arguments refer to, by what stands for them there.
+        self._things: dict[str, Any] = {}
         #: Runs that are to have the result of another job's run, which has none.
         self.without_input: list[int] = []
         paths = self.path_rules.parameters, paths_or_texts
@@ -227,6 +229,16 @@ class Draft:
             if ABSENT_TAG in own:
                 self.without_input.append(index)
             yield own
+
+    def read(self, text: str) -> dict[str, Any]:
+        """What one of this draft's texts holds, in this process: functions and classes are those that were given."""
+        objects = self.engine.stores.objects
+        return decode_arguments(
+            text,
+            get_blob=lambda sha256: objects.get(blob_key(sha256)),
+            from_source=lambda tree: self._things[encode_json(tree)],
+            key=self.sealing.key,
+        )
 
     def _own(self, arguments: dict[str, Any]) -> str:
         """A run's own arguments as text; what it shares with the others is kept, once."""
@@ -284,21 +296,6 @@ class Draft:
             image = f"{image}\n{self._depends_text}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
 
-    def note_local_path(self, own: str) -> None:
-        """Say on stderr, once, that a run elsewhere will not find a file of this machine that it is given."""
-        if self._has_noted_path:
-            return
-        from fanfold.codec.paths import local_path
-        from fanfold.contract.cloud import MOUNT_PATH
-
-        path = next(filter(None, map(local_path, (own, self.constants or "{}"))), None)
-        if path is not None and not path.startswith(MOUNT_PATH):
-            self._has_noted_path = True
-            sys.stderr.write(
-                f"fanfold: {path} is of this machine, and runs in AWS do not see it: put it into S3 and pass its s3://"
-                " path, or pass what is in it.\n"
-            )
-
     def cache_reader(self) -> CacheReader:
         """What looks this UDF's runs up in the cache; once the first input has been checked."""
         from fanfold.engines.reuse import CacheReader
@@ -319,6 +316,7 @@ class Draft:
         """How a class or function of the user's own goes with an argument: as what the UDF brings along of it."""
         tree = self._captured.reference(thing)
         self.bundle = self._captured.bundle
+        self._things[encode_json(tree)] = thing
         return tree
 
     def _packages_of(self, function: Any) -> PackageSet | None:
@@ -353,12 +351,14 @@ def write_down(
     draft = Draft(fn, engine, constants, job_id=job_id, kept=request.sealed_with)
     _expect_runs(draft, request)
     with ManifestWriter(stores.scratch, job_id) as manifest:
-        maker, keys, named = None, bytearray(), False
+        maker, keys, named, may_be_of_here = None, bytearray(), False, not draft.described.uses_own_packages
         for own in draft.arguments(inputs):
             maker = maker or draft.keys(request.instance)
             key, named = maker.digest(own), named or PATH_TAG in own
-            if manifest.count < _LOOKED_AT and not draft.described.uses_own_packages:
-                draft.note_local_path(own)
+            if may_be_of_here and manifest.count < _LOOKED_AT:
+                from fanfold.submission.local_paths import say_local_path
+
+                may_be_of_here = not say_local_path(own, draft.constants)
             manifest.add(own, key)
             keys += key
         bundle = draft.complete_bundle(on_machine=request.instance is not None)
