@@ -38,3 +38,13 @@ def test_all_jobs_go_only_when_that_is_meant():
     assert len(fanfold.get_jobs()) == 1
     assert call("remove", "--older-than", "0s", "--yes").exit_code == 0
     assert fanfold.get_jobs() == []
+
+
+def test_logs_of_results_from_the_cache_say_what_names_the_job_that_printed(here):
+    first = here.json("submit", "squares.py", "1", "2")["id"]
+    cached = here.json("submit", "squares.py", "1", "2", "5")["id"]
+    ended = here("logs", cached, "--run", "1")
+    assert (ended.stdout, ended.exit_code) == ("", 0)
+    assert f"`fanfold why {cached} 1` names" in ended.stderr
+    assert here.json("why", cached, "1")["computed_by"] == first
+    assert "squaring 5" in here("logs", cached, "--run", "2").stdout

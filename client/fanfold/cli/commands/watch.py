@@ -13,7 +13,7 @@ from fanfold.cli import options
 from fanfold.cli.exits import ExitCode, code_of
 from fanfold.cli.output import ago, note, print_json, print_json_line, print_text
 from fanfold.cli.records import check_run, log_record, status_record
-from fanfold.core.models import Event, JobStatus
+from fanfold.core.models import Event, JobStatus, RunStatus
 from fanfold.engines.base import engine_for
 from fanfold.job import Job
 
@@ -111,7 +111,7 @@ def logs(
         text = str(found.logs()) if run is None else found.logs(run)
         print_text(text, end="")
         if not text:
-            note("Nothing was printed.")
+            note(_why_silent(found, run))
         return
     try:
         for event in _events(found, engine, follow=follow):
@@ -120,6 +120,16 @@ def logs(
     except KeyboardInterrupt:
         note(f"\nStopped looking; job {found.id} goes on.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _why_silent(job: Job, run: int | None) -> str:
+    """That nothing was printed; of results from the cache, that their runs have printed with the job that made them."""
+    cached = set(job.tracker.patiently(job.tracker.look).indexes(RunStatus.CACHED))
+    if not (cached if run is None else run in cached):
+        return "Nothing was printed."
+    some = min(cached) if run is None else run
+    whose = "what is from the cache" if run is None else f"run {some} is from the cache and"
+    return f"Nothing was printed here: {whose} was computed by another job, which `fanfold why {job.id} {some}` names."
 
 
 def _events(job: Job, engine: str | None, *, follow: bool) -> Iterator[Event]:
