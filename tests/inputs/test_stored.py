@@ -40,6 +40,13 @@ def read(path: Path):
     return path.read_text()
 
 
+def test_a_folder_whose_name_could_be_a_pattern_is_that_folder(folder):
+    for name in ("tiles[1]", "tiles1"):
+        (folder / name).mkdir()
+        (folder / name / "a.tif").touch()
+    assert list(fanfold.files("tiles[1]")) == [Path("tiles[1]/a.tif")]
+
+
 def test_each_file_is_a_run_and_one_that_has_changed_is_read_again(folder):
     assert fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(30).results() == ["a.tif", "b.tif"]
     (folder / "b.tif").write_text("another")
@@ -87,6 +94,8 @@ def test_csv_is_parted_as_its_header_is(folder):
     (folder / "comma.csv").write_text('x,y\n1;2,"3,4"\n')
     (folder / "semicolon.csv").write_text("x;y\n1,5;2\n")
     (folder / "tab.csv").write_text("x\ty\n1,5\t2\n")
+    (folder / "quoted.csv").write_text('"town, land";x\nOslo;1\n')
+    assert list(fanfold.rows("quoted.csv")) == [{"town, land": "Oslo", "x": "1"}]
     assert list(fanfold.rows("comma.csv")) == [{"x": "1;2", "y": "3,4"}]
     assert list(fanfold.rows("semicolon.csv")) == list(fanfold.rows("tab.csv")) == [{"x": "1,5", "y": "2"}]
 

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from glob import iglob
+from glob import escape, iglob
 from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -111,12 +111,13 @@ def suffix_of(file: str) -> str:
 
 def _paths(pattern: str) -> Iterator[Path]:
     place = Path(pattern).expanduser()
-    if place.is_dir():
-        place = place / "**"
+    pattern = str(place)
+    if place.is_dir():  # whose name is no pattern, whatever brackets and stars it has
+        pattern = str(Path(escape(pattern), "**"))
     elif place.exists():
         yield place
         return
-    yield from sorted(path for path in map(Path, iglob(str(place), recursive=True)) if path.is_file())
+    yield from sorted(path for path in map(Path, iglob(pattern, recursive=True)) if path.is_file())
 
 
 def objects_like(address: str, s3: Any = None) -> Iterator[str]:
@@ -209,8 +210,9 @@ def _csv(file: str, _: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _delimiter(header: str) -> str:
-    """A comma; where the header has none, the semicolon that spreadsheets write in much of Europe, or a tab."""
-    return next((one for one in (",", ";", "\t") if one in header), ",")
+    """A comma; where the header has none but in quotes, the semicolon of spreadsheets in much of Europe, or a tab."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return next((one for one in (",", ";", "\t") if one in bare), ",")
 
 
 def _refuse_twice(file: str, names: Sequence[str]) -> None:
