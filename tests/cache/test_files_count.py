@@ -14,7 +14,7 @@ import pytest
 
 import fanfold
 from fanfold.codec import encode_json
-from fanfold.codec.paths import argument_paths, local_path
+from fanfold.codec.paths import argument_paths, content, local_path, on_disk
 from fanfold.errors import InputError
 from tests.cache.scenes import age, cached, write
 
@@ -273,6 +273,28 @@ def test_texts_of_a_parameter_that_depends_on_names_are_paths_and_folders_count_
     assert fanfold.run(count, counter=counter, path=str(scenes)) == 3  # without depends_on it is a text like any other
     write(scenes, "c", "more")
     assert fanfold.run(count, counter=counter, path=str(scenes)) == 3
+
+
+def test_files_behind_a_link_within_a_folder_count_and_a_link_to_a_folder_above_ends(tmp_path):
+    data, elsewhere = tmp_path / "data", tmp_path / "on another disk"
+    data.mkdir()
+    elsewhere.mkdir()
+
+    def looked_at():
+        return on_disk(str(data), deep=True), content(str(data))
+
+    seen = [looked_at()]
+    (data / "linked").symlink_to(elsewhere)
+    (elsewhere / "tile").write_text("1")
+    seen.append(looked_at())
+    (elsewhere / "tile").write_text("other")
+    seen.append(looked_at())
+    (data / "again").symlink_to(data)
+    seen.append(looked_at())
+    (data / "again").unlink()
+    (data / "again").symlink_to(elsewhere)
+    seen.append(looked_at())
+    assert [len(set(each)) for each in zip(*seen, strict=True)] == [5, 5]
 
 
 @pytest.mark.parametrize("held", ["as an argument", "in its code"])

@@ -449,9 +449,18 @@ def content_of_matches(pattern: str) -> str:
 
 
 def _folder(path: str, told: Callable[[str], str]) -> str:
-    """A hash of the names of all files in a folder, and of what is `told` of each."""
+    """A hash of the names of all files in a folder, behind links to folders as well, and of what is `told` of each.
+
+    Where links lead to one folder twice, as one to a folder above it does, the second time only that is counted.
+    """
     digest = hashlib.sha256()
-    for parent, folders, files in os.walk(path):
+    first: dict[str, str] = {}
+    for parent, folders, files in os.walk(path, followlinks=True):
+        place = os.path.relpath(parent, path)
+        if (known := first.setdefault(os.path.realpath(parent), place)) != place:
+            folders.clear()
+            digest.update(f"{place}\0the same as {known}\n".encode(errors="replace"))
+            continue
         folders.sort()
         for name in sorted(files):
             where = os.path.join(parent, name)
