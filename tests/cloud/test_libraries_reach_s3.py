@@ -128,6 +128,30 @@ def test_what_make_cloud_prints_leads_gdal_there_too(bucket):
     assert read_all(bucket, "rasterio") == read_all(bucket, "polars") == "7"
 
 
+def rows_of(path: str) -> int:
+    import pandas
+
+    return len(pandas.read_csv(path))
+
+
+def rows_of_any(path: str) -> int:
+    import pandas
+
+    return len(pandas.read_excel(path) if path.endswith(".xlsx") else path)
+
+
+def test_an_address_that_wants_what_the_image_lacks_is_refused_before_there_is_a_job(on_cloud, capsys):
+    before = [job.id for job in fanfold.get_jobs()]
+    with pytest.raises(
+        fanfold.CaptureError, match=r"pandas\.read_csv of gs:// loads gcsfs, .* Run 1 has path='gs://"
+    ) as caught:
+        fanfold.submit(rows_of, ["https://host/a.csv", "gs://bucket/a.csv"])
+    assert '@udf(packages=["gcsfs"])' in caught.value.next_step
+    assert [job.id for job in fanfold.get_jobs()] == before
+    assert fanfold.run(rows_of_any, path="abc", cache=False) == 3
+    assert capsys.readouterr().err.count("read_excel loads openpyxl") == 1
+
+
 def test_duckdb_finds_the_images_extensions_without_a_network(tmp_path):
     packages = tmp_path / "packages" / "duckdb_extension_one" / "extensions" / "v9.9.9"
     packages.mkdir(parents=True)

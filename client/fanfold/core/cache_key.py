@@ -124,31 +124,48 @@ def _as_float(value: float) -> float:
 
 # Packages on this machine: which of them brings a module along, and in which version.
 
-#: Of packages that are imported by another name than they are installed by, for those not installed here.
-_ALSO_KNOWN_AS = {
-    "PIL": "pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "osgeo": "gdal",
-    "sklearn": "scikit-learn",
-    "skimage": "scikit-image",
-    "yaml": "pyyaml",
+#: Of packages that are imported by another name than they are installed by, for those not installed here; any of them
+#: brings the module along, the first is the one that is most likely meant.
+_ALSO_KNOWN_AS: dict[str, tuple[str, ...]] = {
+    "MySQLdb": ("mysqlclient",),
+    "PIL": ("pillow",),
+    "attr": ("attrs",),
+    "bs4": ("beautifulsoup4",),
+    "cv2": (
+        "opencv-python-headless",
+        "opencv-python",
+        "opencv-contrib-python-headless",
+        "opencv-contrib-python",
+    ),
+    "dateutil": ("python-dateutil",),
+    "faiss": ("faiss-cpu", "faiss-gpu"),
+    "gi": ("pygobject",),
+    "lance": ("pylance",),
+    "libarchive": ("libarchive-c",),
+    "mysql": ("mysql-connector-python",),
+    "odf": ("odfpy",),
+    "osgeo": ("gdal",),
+    "psycopg2": ("psycopg2-binary", "psycopg2"),
+    "skimage": ("scikit-image",),
+    "sklearn": ("scikit-learn",),
+    "smbclient": ("smbprotocol",),
+    "snowflake": ("snowflake-sqlalchemy",),
+    "wx": ("wxpython",),
+    "yaml": ("pyyaml",),
 }
 
 
 def package_of(module: str) -> str:
     """The package that brings a module along here, or, where none does, the one that is most likely to."""
     found = sorted(_installed_by(module))
-    return found[0] if found else _ALSO_KNOWN_AS.get(module, module)
+    return found[0] if found else _ALSO_KNOWN_AS.get(module, (module,))[0]
 
 
 def not_brought(modules: Iterable[str], packages: Iterable[str]) -> list[str]:
     """The top-level modules that none of these packages brings along, as far as is known from this machine."""
     there = {normal_name(name) for name in packages}
     foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
-    missing = [name for name in foreign if not {normal_name(name), _ALSO_KNOWN_AS.get(name)} & there]
+    missing = [name for name in foreign if there.isdisjoint((normal_name(name), *_ALSO_KNOWN_AS.get(name, ())))]
     return [name for name in missing if there.isdisjoint(_installed_by(name))]
 
 
@@ -159,7 +176,7 @@ def versions(modules: Iterable[str]) -> str:
 
 
 def _versions_of(module: str) -> list[str]:
-    by_its_name = _version(module) or _version(_ALSO_KNOWN_AS.get(module, ""))
+    by_its_name = _version(module) or next(filter(None, map(_version, _ALSO_KNOWN_AS.get(module, ()))), "")
     if by_its_name:
         return [by_its_name]
     return [found for name in sorted(_installed_by(module)) if (found := _version(name))]

@@ -1,11 +1,11 @@
-"""What a UDF's source has other packages load by themselves: xarray's engines, what pandas reads Excel and HDF with."""
+"""What a UDF's source has other packages load by themselves: xarray's engines, what fsspec opens an address with."""
 
 from __future__ import annotations
 
 import ast
 import json
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
@@ -13,182 +13,215 @@ from fanfold.core.cache_key import not_brought, package_of
 from fanfold.engines.base import Description
 from fanfold.environments.requirements import installed_version
 from fanfold.errors import CaptureError
-from fanfold.source.load import Bundle
-from fanfold.source.modules import catches_import_failure
+from fanfold.source.load import Bundle, SourceFile
 from fanfold.source.texts import tree_of
+from fanfold.submission.plugins import PACKAGES, WORDS, Load, WrittenCall, by_text, loads
+from fanfold.submission.written_calls import Known, calls_in, mentions, walked
 
-_EXCEL = ("openpyxl", "xlrd", "python_calamine", "pyxlsb", "odf")
-_XARRAY_OPENS = ("open_dataset", "open_dataarray", "open_mfdataset", "open_datatree", "load_dataset", "load_dataarray")
-#: What a function of a package takes, by the package: any of the modules will do.
-_FUNCTIONS: dict[str, dict[str, tuple[str, ...]]] = {
-    "xarray": {"open_zarr": ("zarr",), "open_mfdataset": ("dask",)},
-    "pandas": {
-        "read_excel": _EXCEL,
-        "ExcelFile": _EXCEL,
-        "ExcelWriter": ("openpyxl", "xlsxwriter"),
-        "read_hdf": ("tables",),
-        "HDFStore": ("tables",),
-        "read_html": ("lxml", "bs4"),
-        "read_spss": ("pyreadstat",),
-    },
-    "polars": {
-        "read_excel": ("fastexcel", "openpyxl", "xlsx2csv"),
-        "read_delta": ("deltalake",),
-        "scan_delta": ("deltalake",),
-        "scan_iceberg": ("pyiceberg",),
-    },
-    "geopandas": {"read_postgis": ("sqlalchemy", "psycopg2", "psycopg")},
+#: Modules of a package that another brings along; of each of these packages, all that must be there.
+_MODULES: dict[str, tuple[str, ...]] = {
+    "dask.distributed": ("distributed",),
+    "dask.dataframe": ("pandas", "pyarrow"),
+    "dask.array": ("numpy",),
+    "pandas.plotting": ("matplotlib",),
 }
-#: And a method of what it makes, whose name nobody else has.
-_METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "to_zarr": ("xarray", ("zarr",)),
-    "to_hdf": ("pandas", ("tables",)),
-    "to_excel": ("pandas", ("openpyxl", "xlsxwriter")),
-    "to_markdown": ("pandas", ("tabulate",)),
-    "write_delta": ("polars", ("deltalake",)),
-    "write_excel": ("polars", ("xlsxwriter",)),
-}
-#: What `engine="..."` of such functions and methods stands for.
-_ENGINES = {
-    "zarr": "zarr",
-    "h5netcdf": "h5netcdf",
-    "netcdf4": "netCDF4",
-    "scipy": "scipy",
-    "rasterio": "rioxarray",
-    "cfgrib": "cfgrib",
-    "openpyxl": "openpyxl",
-    "xlrd": "xlrd",
-    "calamine": "python_calamine",
-    "pyxlsb": "pyxlsb",
-    "odf": "odf",
-    "xlsxwriter": "xlsxwriter",
-    "fastparquet": "fastparquet",
-    "fiona": "fiona",
-}
-_WITH_ENGINES = {*_XARRAY_OPENS, "to_netcdf", "read_excel", "to_excel", "ExcelWriter", "read_parquet", "read_file"}
-_PACKAGES = {*_FUNCTIONS}
+#: What a text's first call with its package may be written as.
+_SHOWN = 60
 
 
 class Implied(NamedTuple):
-    """A call, and the modules of which it loads one. It may be a module's, which travels as a whole."""
+    """A call or an import, and the modules of which it loads one.
+
+    `certain`: a run that gets there is sure to; where it is in a branch, or in a module that travels as a whole, nobody
+    can tell.
+    """
 
     path: str
     line: int
     what: str
     modules: tuple[str, ...]
-    is_of_a_module: bool
+    certain: bool
 
 
-def check_implied(bundle: Bundle, described: Description, brought: Collection[str] = ()) -> None:
+def check_implied(
+    bundle: Bundle, described: Description, brought: Collection[str] = (), said: set[str] | None = None
+) -> None:
     """Raises `CaptureError` for a call whose package loads another that the runs will not find.
 
-    Where it stands in a module that travels as a whole, and may never be called, stderr says so.
+    Where nobody can tell whether a run gets there, stderr says so; what is in `said` has been.
     """
-    for each in _missing(bundle, described):
-        if {*each.modules} & {*brought}:
-            continue
-        first, *others = each.modules
-        either = f" (or {', '.join(others)})" if others else ""
-        said = f"{each.path}, line {each.line}: {each.what} loads {first}{either}, which the deployment's image lacks."
-        if not each.is_of_a_module:
-            brings = f'@udf(packages=["{package_of(first)}"])'
-            raise CaptureError(said, next_step=f"have it brought along with {brings}, or use engine='local'.")
-        sys.stderr.write(f"fanfold: {said}\n")
+    said = set() if said is None else said
+    for each in _missing(implied_imports(bundle), described, brought):
+        if each.certain:
+            raise _refusal(each)
+        text = f"{_sentence(each)} A run that gets there fails: {_bring(each)}."
+        if text not in said:
+            said.add(text)
+            sys.stderr.write(f"fanfold: {text}\n")
+
+
+def _refusal(each: Implied, by: str = "") -> CaptureError:
+    return CaptureError(_sentence(each) + by, next_step=f"{_bring(each)}, or use engine='local'.")
+
+
+def _sentence(each: Implied) -> str:
+    first, *others = each.modules
+    either = f" (or {', '.join(others)})" if others else ""
+    return f"{each.path}, line {each.line}: {each.what} loads {first}{either}, which the deployment's image lacks."
+
+
+def _bring(each: Implied) -> str:
+    return f'have it brought along with @udf(packages=["{package_of(each.modules[0])}"])'
 
 
 def implied_here(bundle: Bundle, described: Description) -> list[str]:
-    """Of what such calls load and the image lacks, the modules that are installed here."""
-    return [next(filter(_is_here, each.modules), each.modules[0]) for each in _missing(bundle, described)]
+    """Of what such calls load and the image lacks, what is installed here, and what is sure to be loaded."""
+    found = []
+    for each in _missing(implied_imports(bundle), described):
+        here = next(filter(_is_here, each.modules), each.modules[0] if each.certain else "")
+        found += [here] if here else []
+    return found
 
 
 def _is_here(module: str) -> bool:
     return installed_version(package_of(module)) is not None
 
 
-def _missing(bundle: Bundle, described: Description) -> Iterator[Implied]:
+def _missing(found: Iterator[Implied], described: Description, brought: Collection[str] = ()) -> Iterator[Implied]:
     if described.packages:
-        for each in implied_imports(bundle):
-            if len(not_brought(each.modules, described.packages)) == len(each.modules):
+        for each in found:
+            lacks = not_brought(each.modules, described.packages)
+            if len(lacks) == len(each.modules) and not {*each.modules} & {*brought}:
                 yield each
 
 
 def implied_imports(bundle: Bundle) -> Iterator[Implied]:
-    """The calls whose package loads another, where the code does not catch that it is not there."""
-    packages = _PACKAGES.intersection(bundle.imports)
-    words = [word for package in packages for word in (*_FUNCTIONS[package], "engine", "chunks")]
-    words += [method for method, (package, _) in _METHODS.items() if package in packages]
-    texts = [source for source in bundle.sources if any(word in source.text for word in words)]
-    if texts:
-        graph = json.loads(bundle.graph)
-        of_functions = {source.path for source in texts if source.kind == "entry"}
-        for source in texts:
-            names = dict(_held(graph, source.module, packages))
-            for line, what, modules in _in_text(source.text, names, packages):
-                yield Implied(source.path, line, what, modules, source.path not in of_functions)
+    """What has a package load another, where the code does not catch that it is not there."""
+    for source, call in _calls(bundle):
+        for load in loads(call, frozenset(bundle.imports)):
+            yield _implied(source, call, load)
+    for source in bundle.sources:
+        if any(name.partition(".")[0] in bundle.imports for name in _MODULES):
+            yield from _by_modules(source)
 
 
-def _held(graph: Any, module: str, packages: Collection[str]) -> Iterator[tuple[str, str]]:
-    """By which names a module's functions call the packages, and functions of theirs: `xr` for `xarray`.
+class ImpliedByInputs:
+    """What calls load for the addresses and files that the runs' arguments name."""
+
+    def __init__(
+        self, bundle: Bundle, described: Description, brought: Collection[str], defaults: Mapping[str, Any]
+    ) -> None:
+        self._described, self._brought, self._packages = described, brought, frozenset(bundle.imports)
+        self._defaults = defaults
+        calls = list(_calls(bundle)) if described.packages else []
+        self._calls = [(source, call) for source, call in calls if any(each.parameter for each in call.texts[:1])]
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def check(self, number: int, own: str, constants: str) -> None:
+        """Raises `CaptureError` for a run whose arguments have a call load what the runs will not find.
+
+        Where nobody can tell whether it is called, nothing is said: another run may be given what is there.
+        """
+        given = {**self._defaults, **json.loads(constants or "{}"), **json.loads(own)}
+        for source, call in self._calls:
+            value = given.get(call.texts[0].parameter)
+            if isinstance(value, str) and call.certain:
+                found = by_text(call, call.texts[0].of(value), self._packages)
+                implied = (_implied(source, call, load) for load in found)
+                for each in _missing(implied, self._described, self._brought):
+                    raise _refusal(each, f" Run {number} has {call.texts[0].parameter}={value[:_SHOWN]!r}.")
+
+
+def _implied(source: SourceFile, call: WrittenCall, load: Load) -> Implied:
+    what = f"{call.name.lstrip('.')}{f' of {load.by}' if load.by else ''}"
+    certain = source.kind == "entry" and call.certain and load.certain
+    return Implied(source.path, call.line, what, load.modules, certain)
+
+
+def _calls(bundle: Bundle) -> Iterator[tuple[SourceFile, WrittenCall]]:
+    if PACKAGES.isdisjoint(bundle.imports):
+        return
+    texts = [source for source in bundle.sources if any(word in source.text for word in WORDS)]
+    if not texts:
+        return
+    graph = json.loads(bundle.graph)
+    trees = [(source, tree) for source in texts if (tree := _tree(source)) is not None]
+    mentioned: dict[str, bool] = {}
+    for tree in filter(None, map(_tree, bundle.sources)):
+        for name, certain in mentions(tree).items():
+            mentioned[name] = mentioned.get(name, False) or certain
+    mentioned.pop(bundle.entry, None)
+    defined = {node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    entry = _entry(graph, bundle)
+    for source, tree in trees:
+        known = _known(graph, source.module)
+        if source is entry:
+            known = known._replace(parameters=_parameters_of(tree, bundle.entry))
+        for call in calls_in(tree, known, mentioned):
+            if not (call.name.startswith(".") and call.name[1:] in defined):  # it may be one of theirs
+                yield source, call
+
+
+def _tree(source: SourceFile) -> ast.AST | None:
+    try:
+        tree: ast.AST = tree_of(source.text)
+    except SyntaxError:  # the worker will say so
+        return None
+    return tree
+
+
+def _entry(graph: Any, bundle: Bundle) -> SourceFile | None:
+    """The text of the function that is called with the inputs, where it is one."""
+    node: list[Any] = graph["nodes"][graph["root"]] if isinstance(graph["root"], int) else [""]
+    code: list[Any] = node[1].get("code", []) if node[0] == "function" else []
+    return bundle.sources[code[1]] if code[:1] == ["text"] else None
+
+
+def _parameters_of(tree: ast.AST, name: str) -> list[str]:
+    """A function's parameters, where the text has one function of that name."""
+    found = [each for each in ast.walk(tree) if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    named = [each for each in found if each.name == name]
+    if len(found) != 1 or not named:  # one within it may call its own parameters the same
+        return []
+    given = named[0].args
+    return [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+
+
+def _known(graph: Any, module: str) -> Known:
+    """What a module's functions call modules and constants by.
 
     A script has no file in the graph, and a namespace that is an imported module's no names.
     """
+    modules: dict[str, str] = {}
+    constants: dict[str, Any] = {}
     for space in graph.get("spaces", ()):
         for name, number in space["globals"].items() if space.get("name") == module else ():
-            node = graph["nodes"][number] if isinstance(number, int) else ("plain", "", "")
-            if node[0] == "import" and node[1].partition(".")[0] in packages:
-                yield name, f"{node[1].partition('.')[0]}.{node[2]}".rstrip(".")
+            if isinstance(number, int):
+                node = graph["nodes"][number]
+                if node[0] == "import":
+                    modules[name] = f"{node[1]}.{node[2]}".rstrip(".")
+            elif isinstance(number, list) and len(number) == 1:
+                constants[name] = number[0]
+    return Known(modules, constants)
 
 
-def _in_text(text: str, names: dict[str, str], packages: Collection[str]) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """The lines that call such a function, what it is, and what it loads."""
-    try:
-        tree = tree_of(text)
-    except SyntaxError:  # the worker will say so
+def _by_modules(source: SourceFile) -> Iterator[Implied]:
+    """The imports of a package's modules that another package must be there for."""
+    if not any(name.partition(".")[2] in source.text for name in _MODULES) or (tree := _tree(source)) is None:
         return
-    names |= dict(_names(tree, packages))
-    for call in _calls(tree):
-        if isinstance(call.func, ast.Attribute):
-            package = names.get(call.func.value.id, "") if isinstance(call.func.value, ast.Name) else ""
-            function = call.func.attr
-        else:
-            package, _, function = names.get(getattr(call.func, "id", ""), "").rpartition(".")
-        for modules in _loads(call, package, function, packages):
-            yield call.lineno, f"{package}.{function}".lstrip("."), modules
+    for node, certain in walked(tree, {}):
+        for module in _imported(node):
+            for name in (each for each in _MODULES if module == each or module.startswith(f"{each}.")):
+                for needed in _MODULES[name]:
+                    line = getattr(node, "lineno", 0)
+                    yield Implied(source.path, line, name, (needed,), certain and source.kind == "entry")
 
 
-def _loads(call: ast.Call, package: str, function: str, packages: Collection[str]) -> Iterator[tuple[str, ...]]:
-    """The modules that a call takes: one of each."""
-    given = {each.arg: getattr(each.value, "value", each.value) for each in call.keywords}
-    owner, of_method = _METHODS.get(function, ("", ()))
-    engine = _ENGINES.get(str(given.get("engine")))
-    if engine and function in _WITH_ENGINES:
-        yield (engine,)
-        if engine == "h5netcdf":  # since 1.8 it brings neither along
-            yield ("h5py", "pyfive")
-    elif function in _FUNCTIONS.get(package, ()):
-        yield _FUNCTIONS[package][function]
-    elif owner in packages and package not in _PACKAGES:
-        yield of_method
-    if package == "xarray" and function in _XARRAY_OPENS and given.get("chunks") is not None:
-        yield ("dask",)
-
-
-def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    """Every call but those in a `try` that does without what cannot be imported."""
-    pending = [node]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Call):
-            yield node
-        if isinstance(node, ast.Try) and any(map(catches_import_failure, node.handlers)):
-            continue
-        pending += ast.iter_child_nodes(node)
-
-
-def _names(tree: ast.AST, packages: Collection[str]) -> Iterator[tuple[str, str]]:
-    """By which names code calls the packages, and functions of theirs: `xr` for `xarray`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((each.asname or each.name, each.name) for each in node.names if each.name in packages)
-        elif isinstance(node, ast.ImportFrom) and node.module in packages:
-            yield from ((each.asname or each.name, f"{node.module}.{each.name}") for each in node.names)
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+    return []

@@ -1,4 +1,4 @@
-"""What travels as it is, and the versions of Python and of packages that it needs where it is loaded."""
+"""What a UDF imports and what travels as it is, and the Python and packages that these need where they are loaded."""
 
 from __future__ import annotations
 
@@ -6,9 +6,29 @@ import re
 import sys
 from collections.abc import Collection, Iterable
 
+from fanfold.core.cache_key import not_brought
 from fanfold.engines.base import Description
 from fanfold.errors import CaptureError
 from fanfold.source.load import Bundle, SourceFile
+
+
+def check_imports(modules: Iterable[str], described: Description, brought: Collection[str] = ()) -> None:
+    """Raises `CaptureError` for a top-level module that no package of the deployment's brings along.
+
+    `brought` are the modules of the packages that the UDF asks for itself.
+    """
+    missing = [name for name in missing_imports(modules, described) if name not in brought]
+    if missing:
+        raise CaptureError(
+            f"The UDF imports {', '.join(missing)}, which the deployment's image does not have.",
+            next_step='have it brought along with @udf(packages="auto") or packages=["..."], import something else, or'
+            f" use engine='local'. It has {', '.join(sorted(described.packages))}.",
+        )
+
+
+def missing_imports(modules: Iterable[str], described: Description) -> list[str]:
+    """The top-level modules that no package of the deployment's brings along, as far as is known from here."""
+    return not_brought(modules, described.packages) if described.packages else []
 
 
 def check_bundle(bundle: Bundle, described: Description, brought: Collection[str] = ()) -> None:

@@ -34,7 +34,7 @@ from fanfold.errors import InputError
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key
 from fanfold.stores.protocols import ObjectStore
-from fanfold.submission.prepare import missing_imports
+from fanfold.submission.needs import missing_imports
 
 #: A wheel of one moment must be the wheel of the next, or nothing would come from the cache.
 _SAME_TIMES = {"SOURCE_DATE_EPOCH": "315532800"}

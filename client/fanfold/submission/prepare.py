@@ -6,7 +6,7 @@ import linecache
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from fanfold.codec import encode_json
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
 from fanfold.contract.records import NamedTuple
-from fanfold.core.cache_key import ABSENT_TAG, KeyMaker, not_brought, versions
+from fanfold.core.cache_key import ABSENT_TAG, KeyMaker, versions
 from fanfold.core.models import (
     PATH_TAG,
     PATH_TAG_WITHIN,
@@ -35,7 +35,7 @@ from fanfold.engines.base import (
     may_read_cache,
     note_submitted_here,
 )
-from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreError
+from fanfold.errors import ConfigurationError, InputError, NestedSubmitError, StoreError
 from fanfold.inputs import Signature, decode_arguments, scalar_sender, sender, validated
 from fanfold.job.results import make_room_now_and_then
 from fanfold.job.waiting import name_job
@@ -50,6 +50,7 @@ from fanfold.stores.packing import Manifest, ManifestWriter
 if TYPE_CHECKING:
     from fanfold.engines.reuse import CacheReader
     from fanfold.environments.package_set import PackageSet
+    from fanfold.submission.far_inputs import FarInputs
 
 _log = Logger(__name__)
 
@@ -111,30 +112,6 @@ def _say_which_machine(request: Request, engine: Engine) -> None:
         )
 
 
-# What a UDF imports: whether it is there where its runs are.
-
-
-def check_imports(modules: Iterable[str], described: Description, brought: Collection[str] = ()) -> None:
-    """Raises `CaptureError` for a top-level module that no package of the deployment's brings along.
-
-    `brought` are the modules of the packages that the UDF asks for itself.
-    """
-    missing = [name for name in missing_imports(modules, described) if name not in brought]
-    if missing:
-        raise CaptureError(
-            f"The UDF imports {', '.join(missing)}, which the deployment's image does not have.",
-            next_step='have it brought along with @udf(packages="auto") or packages=["..."], import something else, or'
-            f" use engine='local'. It has {', '.join(sorted(described.packages))}.",
-        )
-
-
-def missing_imports(modules: Iterable[str], described: Description) -> list[str]:
-    """The top-level modules that no package of the deployment's brings along, as far as is known from here."""
-    return not_brought(modules, described.packages) if described.packages else []
-
-
-#: So many inputs are looked at for files of this machine that runs elsewhere will not find.
-_LOOKED_AT = 100
 #: A key as bytes: a million of them take 32 MB, and need not be read back from where they were written.
 _KEY_BYTES = 32
 
@@ -188,6 +165,7 @@ class Draft:
         self.described = engine.describe(self.options.image or "")
         self.sealing = JobSealing(engine.stores, job_id or new_job_id(), kept)
         put_blob = BlobWriter(engine.stores.objects)
+        self._said: set[str] = set()
         self._captured = Captured(function, put_blob, self.sealing)
         self.bundle = self._captured.bundle
         if self.options.secrets:
@@ -258,11 +236,12 @@ class Draft:
     def check_imports(self) -> None:
         """Raises `CaptureError` for what is not where the runs are, or of another version, and is not brought along."""
         brought = () if self.packages is None else self.packages.modules
-        check_imports(self.bundle.imports, self.described, brought)
         if self.described.packages:
             from fanfold.submission.implied import check_implied
+            from fanfold.submission.needs import check_imports
 
-            check_implied(self.bundle, self.described, brought)
+            check_imports(self.bundle.imports, self.described, brought)
+            check_implied(self.bundle, self.described, brought, self._said)
         if self.bundle.needs or self.described.python:
             from fanfold.submission.needs import check_bundle
 
@@ -295,6 +274,15 @@ class Draft:
         if self._depends_text:
             image = f"{image}\n{self._depends_text}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
+
+    def far_inputs(self) -> FarInputs | None:
+        """What looks at the first inputs where runs are elsewhere; None where they are on this machine."""
+        if self.described.uses_own_packages:
+            return None
+        from fanfold.submission.far_inputs import FarInputs
+
+        brought = () if self.packages is None else self.packages.modules
+        return FarInputs(self.bundle, self.described, brought, self.plain_defaults)
 
     def cache_reader(self) -> CacheReader:
         """What looks this UDF's runs up in the cache; once the first input has been checked."""
@@ -351,14 +339,12 @@ def write_down(
     draft = Draft(fn, engine, constants, job_id=job_id, kept=request.sealed_with)
     _expect_runs(draft, request)
     with ManifestWriter(stores.scratch, job_id) as manifest:
-        maker, keys, named, may_be_of_here = None, bytearray(), False, not draft.described.uses_own_packages
+        maker, keys, named, far = None, bytearray(), False, draft.far_inputs()
         for own in draft.arguments(inputs):
             maker = maker or draft.keys(request.instance)
             key, named = maker.digest(own), named or PATH_TAG in own
-            if may_be_of_here and manifest.count < _LOOKED_AT:
-                from fanfold.submission.local_paths import say_local_path
-
-                may_be_of_here = not say_local_path(own, draft.constants)
+            if far is not None:
+                far.look(manifest.count, own, draft.constants)
             manifest.add(own, key)
             keys += key
         bundle = draft.complete_bundle(on_machine=request.instance is not None)
