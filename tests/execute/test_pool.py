@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from hashlib import sha256
 
@@ -22,6 +23,7 @@ from fanfold.core.processes import keep_private
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Call
 from fanfold.execution.channel import CallQueue, Finished, Packed
+from fanfold.execution.pool.process import LimitWatch
 from fanfold.execution.pool.scheduler import FeedState, InFlight
 from tests.conftest import is_gone, worker_processes
 
@@ -123,6 +125,24 @@ def test_a_new_feed_gets_its_turn_before_what_an_older_one_has_waiting(pool, fee
         one.step()
     assert max(told.at for told in newer.told.values()) < older.told[7].at  # it was in the queue already
     assert older.order == list(range(30))
+
+
+def test_what_a_feed_has_to_give_since_it_heard_of_an_end_goes_out_at_once(pool, feed, monkeypatch):
+    """As a run that is tried again: the loop never rests with a call that could be with a worker."""
+    monkeypatch.setattr(LimitWatch, "INTERVAL_S", 60.0)  # for so long it rests where nothing happens
+    given = feed(identify, [{"index": 0}, {"index": 1}])
+    again, first = given.calls
+    given.calls, record = [first], given.record
+
+    def record_and_go_on(told):
+        record(told)
+        if given.order == [0]:
+            given.calls.append(again)
+
+    given.record, began = record_and_go_on, time.monotonic()
+    pool().serve(given)
+    assert given.order == [0, 1]
+    assert time.monotonic() - began < 60
 
 
 def test_max_concurrency_bounds_a_feed_and_not_its_neighbour(pool, feed, tmp_path):

@@ -75,6 +75,20 @@ def lib(tmp_path, monkeypatch):
     sys.modules.pop(name, None)
 
 
+def test_what_somebody_puts_into_builtins_between_two_calls_is_there_in_the_next(executor, monkeypatch):
+    def call():
+        return put_there_by_a_test(2)  # noqa: F821
+
+    with pytest.raises(NameError):
+        executor.submit(call).result()
+    for by in (2, 3):
+        monkeypatch.setattr("builtins.put_there_by_a_test", lambda x, by=by: by * x, raising=False)
+        assert executor.submit(call).result() == 2 * by
+    monkeypatch.delattr("builtins.put_there_by_a_test")
+    with pytest.raises(NameError):
+        executor.submit(call).result()
+
+
 def test_a_module_s_names_are_what_they_are_here(executor, lib):
     pure = dict(vars(lib))
     wrong = []

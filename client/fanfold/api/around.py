@@ -73,8 +73,10 @@ class Around:
         seen = _Look()
         modules = _reach(notes.modules | {n for n in names if n in sys.modules}, self._modules, seen)
         patches = [patch for function in notes.functions for patch in _patches(function)]
-        statements = self._setups.of(notes, names)
-        libraries = self._libraries(notes, names, modules, statements)
+        scripts = self._setups.scripts(notes)
+        statements = self._setups.of(notes, names, scripts)
+        texts = [(source, namespace) for namespace, sources in scripts for source in sources]
+        libraries = self._libraries(notes, names, modules, statements, texts)
         if not modules and not patches and not statements and not libraries:
             return b""
         for *_, value in patches:
@@ -92,7 +94,12 @@ class Around:
         return known[1]
 
     def _libraries(
-        self, notes: Notes, names: frozenset[str], modules: dict[str, Stamp], statements: list[SetupStatement]
+        self,
+        notes: Notes,
+        names: frozenset[str],
+        modules: dict[str, Stamp],
+        statements: list[SetupStatement],
+        scripts: list[tuple[Source, dict[str, Any]]],
     ) -> bytes:
         """How the libraries stand that a call uses; nothing where they are as a worker imports them."""
         used, mentioned = notes.modules | (names & sys.modules.keys()), set(names)
@@ -105,7 +112,6 @@ class Around:
             is_there = kind.__module__ in notes.modules and has_name(kind, kind.__module__, kind.__qualname__)
             return is_there or any(each is kind for each in notes.classes)
 
-        scripts = list(self._setups.texts(notes))
         settings, filled = set_here(used, mentioned, touched, knows, [*scripts, *_texts_of_modules(modules)])
         calls = calls_that_stay(scripts, used, filled)
         say_which_calls_stay(f"line {line}: {text}" for _, line, text in calls)
@@ -453,26 +459,23 @@ class _Setups:
         self._sources: dict[tuple[int, Any], list[Source]] = {}
         self._known: dict[tuple[Any, ...], list[_Candidate]] = {}
 
-    def of(self, notes: Notes, names: frozenset[str]) -> list[SetupStatement]:
+    def scripts(self, notes: Notes) -> list[tuple[dict[str, Any], list[Source]]]:
+        """The scripts and cells that functions stand in: their names, and their texts."""
+        found = {id(function.__globals__): function for function in notes.functions}.values()
+        return [(each.__globals__, self._beside(each)) for each in found if not _is_of_library(each.__globals__)]
+
+    def of(
+        self, notes: Notes, names: frozenset[str], scripts: list[tuple[dict[str, Any], list[Source]]]
+    ) -> list[SetupStatement]:
         """Those that concern what a call uses."""
         found: list[SetupStatement] = []
-        for function in {id(f.__globals__): f for f in notes.functions}.values():
-            namespace = function.__globals__
-            if is_library(str(namespace.get("__name__")), namespace):
-                continue
-            sources = self._beside(function)
+        for namespace, sources in scripts:
             used = frozenset(name.partition(".")[0] for name in notes.modules | (names & sys.modules.keys()))
             project = SimpleNamespace(imports=used)
             graph: Any = SimpleNamespace(project=project, spaces=[{"globals": names}], mentions=names)
             for candidate in self._candidates(graph, sources, namespace, used):
                 found += _statements(graph, candidate, namespace)
         return found
-
-    def texts(self, notes: Notes) -> Iterator[tuple[Source, dict[str, Any]]]:
-        """The texts of scripts and cells that functions stand in, with their names."""
-        for function in {id(f.__globals__): f for f in notes.functions}.values():
-            if not is_library(str(function.__globals__.get("__name__")), function.__globals__):
-                yield from ((source, function.__globals__) for source in self._beside(function))
 
     def _beside(self, function: FunctionType) -> list[Source]:
         namespace = function.__globals__
@@ -505,6 +508,10 @@ class _Setups:
             ]
             self._known[key] = [_Candidate(source, node) for source, node in apart]
         return self._known[key]
+
+
+def _is_of_library(namespace: dict[str, Any]) -> bool:
+    return is_library(str(namespace.get("__name__")), namespace)
 
 
 def _texts_of(function: FunctionType, file: str | None) -> list[Source]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from inspect import signature
 from logging import Logger
@@ -118,9 +118,11 @@ class Modules:
 
 
 def _pickler_class() -> Any:
-    from cloudpickle.cloudpickle import _dynamic_class_reduce
+    from cloudpickle import cloudpickle
 
     from fanfold.execution.definitions import pickler_class
+
+    makers = cloudpickle, parcel  # what pickles call to make their objects: a function's has four of these
 
     class Pickler(pickler_class()):  # type: ignore[misc]
         def __init__(self, file: Any, protocol: int, buffer_callback: Any, by_value: Callable[[Any], bool]) -> None:
@@ -132,6 +134,9 @@ def _pickler_class() -> Any:
 
         def reducer_override(self, obj: Any) -> Any:
             kind = type(obj)
+            if kind is FunctionType and _is_there(obj, makers) and not self._by_value(obj.__module__):
+                self.notes.modules.add(obj.__module__)
+                return NotImplemented
             if id(obj) in self.bundled or _root(obj, kind, self._by_value) is not None:
                 self.models.append(obj)
                 self.notes.modules.add(_library_of(kind))
@@ -141,23 +146,43 @@ def _pickler_class() -> Any:
                 self.notes.note(obj, is_named=reduced is NotImplemented)
                 return reduced
             self.notes.note_module(obj)
-            if (reduced := _reduced(obj, self._by_value, new_locks=self.new_locks)) is not None:
-                return reduced
-            return super().reducer_override(obj)
+            reduced = _reduced(obj, self._by_value, new_locks=self.new_locks)
+            return super().reducer_override(obj) if reduced is None else reduced
 
         def _reduced_definition(self, obj: Any) -> Any:
             """How to make a function or a class; `NotImplemented` where it goes by name."""
             if id(obj) in self.forced and obj.__closure__ is None:
-                parts = (obj.__name__, obj.__qualname__, obj.__defaults__, obj.__kwdefaults__, obj.__dict__)
-                return parcel.function_of, (obj.__code__, obj.__module__, *parts)
+                return _of_its_module(obj)
             if not self._by_value(obj.__module__) and id(obj) not in self.forced:
                 return _reduced_class_in_c(obj) or super().reducer_override(obj)
-            is_class = isinstance(obj, type)
-            return (
-                self.reduced_class(obj, _dynamic_class_reduce(obj)) if is_class else self._dynamic_function_reduce(obj)
-            )
+            return _taken_apart(self, obj)
 
     return Pickler
+
+
+def _of_its_module(function: Any) -> tuple[Any, ...]:
+    """How to make a function that has its globals in a module which is imported where it arrives."""
+    attributes = (function.__defaults__, function.__kwdefaults__, function.__dict__)
+    parts = (function.__name__, function.__qualname__, *attributes)
+    return parcel.function_of, (function.__code__, function.__module__, *parts)
+
+
+def _taken_apart(pickler: Any, obj: Any) -> Any:
+    """How to make a function or a class of its parts."""
+    from cloudpickle.cloudpickle import _dynamic_class_reduce
+
+    if isinstance(obj, type):
+        return pickler.reduced_class(obj, _dynamic_class_reduce(obj))
+    return pickler._dynamic_function_reduce(obj)
+
+
+def _is_there(function: FunctionType, modules: Iterable[ModuleType]) -> bool:
+    """Whether one of these modules has a function of its own under its name."""
+    for module in modules:
+        namespace = vars(module)
+        if function.__globals__ is namespace:
+            return namespace.get(function.__qualname__) is function and sys.modules.get(module.__name__) is module
+    return False
 
 
 def _root(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> Any:

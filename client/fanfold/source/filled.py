@@ -72,11 +72,12 @@ def filled_in(libraries: Iterable[str], mentioned: AbstractSet[str], knows: Call
 def _modules_of(libraries: Iterable[str], mentioned: AbstractSet[str]) -> list[ModuleType]:
     """The modules that code leads to: those it imports, those of what it mentions there, a small package as a whole."""
     found: dict[str, ModuleType] = {}
-    loaded = _by_package(tuple(sys.modules))
+    loaded: dict[str, list[str]] = {}
     for name in sorted(libraries):
         package, module = name.partition(".")[0], sys.modules.get(name)
         if package in _OF_THE_PROCESS or type(module) is not ModuleType or not is_library(name):
             continue
+        loaded = loaded or _by_package(tuple(sys.modules))
         below = loaded.get(package, [])
         near = below if len(below) <= _SMALL_PACKAGE else [name, *_homes(module, mentioned, package)]
         found |= {each: sys.modules[each] for each in near if type(sys.modules.get(each)) is ModuleType}

@@ -76,9 +76,14 @@ def take_patches(graph: Graph) -> None:
 
 def put_into_builtins(namespace: dict[str, Any], tree: ast.AST) -> Iterator[Patch]:
     """What a module of the project takes from `builtins`, where somebody has put it."""
-    for name in sorted(names_in([tree])):
+    for name in _names_read(tree):
         if name not in namespace and is_put_into_builtins(name):
             yield Patch("builtins", name, vars(builtins)[name])
+
+
+@lru_cache(maxsize=1024)
+def _names_read(tree: ast.AST) -> tuple[str, ...]:
+    return tuple(sorted(names_in([tree])))
 
 
 def _trees(graph: Graph) -> Iterator[tuple[dict[str, Any], ast.AST]]:

@@ -217,6 +217,8 @@ class Pool:
         self._stillborn = 0
         #: How many calls have ended in this turn of the loop.
         self._ended = 0
+        #: Whether nothing has come of the last turn that would be handed out now.
+        self._is_filled = False
         self._watch = LimitWatch()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
@@ -264,6 +266,7 @@ class Pool:
 
     def cancel(self, feed: Feed) -> None:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
+        self._is_filled = False
         for each in self.worker_sets.values():
             each.scheduler.cancel(feed)
         self._single_out_all()
@@ -289,7 +292,8 @@ class Pool:
 
     def step(self) -> None:
         """One turn of the loop: hand out calls, read what workers say, watch them, hand reports on."""
-        self._fill()
+        if not self._is_filled:
+            self._fill()
         plenty = self._size * _PLENTY_PER_WORKER
         if self._in_flight() >= plenty > self._ended:
             time.sleep(_REST_S)
@@ -300,8 +304,7 @@ class Pool:
         if self._watch.due(now):
             self._look_after(now)
         self._fill()  # before handing on: whether anything is in flight decides whether there is more to wait for
-        for each in self.worker_sets.values():
-            each.scheduler.hand_on(now)
+        self._is_filled = not sum(each.scheduler.hand_on(now) for each in self.worker_sets.values())
 
     def close(self) -> None:
         """End all workers at once, and whatever they started. Again is harmless."""
@@ -339,8 +342,7 @@ class Pool:
 
     def _make_room(self, places: int, *, keep: WorkerSet | None = None) -> bool:
         """Whether that many workers more may be started; idle sets, those used longest ago first, make room."""
-        at_work = sum(len(each) for each in self._active())
-        if at_work + places > self._size:
+        if sum(len(each) for each in self._active()) + places > self._size:
             return False
         idle = sorted(
             (each for each in self.worker_sets.values() if not each.is_active and each is not keep), key=_used_at

@@ -92,6 +92,8 @@ def shares(sets: Sequence[_W], size: int, now: float) -> dict[_W, int]:
     Every set that has work gets one, in the order of `in_turn`; what is left is dealt out one by one.
     """
     wanted = {each: each.wanted(size, now) for each in sets}
+    if len(sets) == 1:
+        return {each: min(size, most) for each, most in wanted.items()}
     given = dict.fromkeys(sets, 0)
     left = size
     order = in_turn(sets, now)
@@ -232,13 +234,20 @@ class Scheduler:
             self.in_flight.suspect(performed)
         self.give_back_all(self.in_flight.lost(performed, now, queue_empty=empty))
 
-    def hand_on(self, now: float) -> None:
-        """Hand on to the feeds what has come of their calls, and let go of those that are over."""
+    def hand_on(self, now: float) -> bool:
+        """Hand on to the feeds what has come of their calls, and let go of those that are over.
+
+        Whether there may be more to hand out by now: a feed that hears of an end may have another try to give.
+        """
+        has_more = False
         for state in self.feeds[:]:
-            state.hand_on(now)
+            has_more |= state.hand_on(now)
             if state.is_over:
                 self.feeds.remove(state)
                 state.assignment_file.unlink(missing_ok=True)
+                has_more = True
+            has_more |= state.has_waiting
+        return has_more
 
     def remove_result(self, number: int) -> None:
         """Remove what a worker that has ended may have written of the call's result."""
@@ -415,6 +424,11 @@ class FeedState:
         return bool(self._reports or self._begun or self._results or self._chunks)
 
     @property
+    def has_waiting(self) -> bool:
+        """True while a call of it has been taken and is not in flight."""
+        return bool(self._waiting)
+
+    @property
     def at_rest(self) -> bool:
         """True while nothing is in flight, and nothing will be until somebody wakes the pool."""
         return self.stays_open and not self._in_flight and not self.has_reports
@@ -519,10 +533,13 @@ class FeedState:
             self.report(report)
         return reply
 
-    def hand_on(self, now: float) -> None:
-        """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""
+    def hand_on(self, now: float) -> bool:
+        """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for.
+
+        Whether it was given any.
+        """
         if not self.has_reports:
-            return
+            return False
         come = len(self._reports) + len(self._results) + sum(len(calls) for calls, _ in self._chunks)
         if self._in_flight == 0 or come >= BATCH or now - self._oldest >= BATCH_S:
             job_id = self.assignment.job_id
@@ -532,6 +549,8 @@ class FeedState:
                 batch += reports.results_of_chunk(job_id, *chunk)
             self._begun, self._reports, self._results, self._chunks = {}, [], [], []
             self.feed.record(batch)
+            return True
+        return False
 
     @property
     def is_over(self) -> bool:
