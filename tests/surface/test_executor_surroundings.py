@@ -19,6 +19,8 @@ import pytest
 
 import fanfold
 from fanfold.errors import CaptureError
+from fanfold.execution.worker.carried import MOST_SESSIONS
+from fanfold.settings import current
 
 LIBRARY = """
 import json, types
@@ -107,6 +109,20 @@ def test_what_was_changed_for_a_while_is_as_before_afterwards(executor, lib):
     with mock.patch.object(lib, "price", lib.other), mock.patch.dict(lib.table, b=1):
         assert executor.submit(lib.total, 2).result() == 0
     assert executor.submit(lib.total, 2).result() == 3
+
+
+def test_what_calls_found_is_let_go_when_none_has_it_any_more_and_may_come_again(lib):
+    def price(limit):
+        lib.limit = limit
+        return executor.submit(lib.price, 1)
+
+    limits = [*range(20), 0, *range(20, 40)]
+    with fanfold.Executor(2) as executor:
+        together = [price(limit) for limit in limits]
+        assert [future.result(timeout=60) for future in together] == limits
+        assert [price(limit).result(timeout=60) for limit in limits] == limits
+        kept = list(current().home.glob("scratch/pool-*/session-*"))
+        assert len(kept) <= MOST_SESSIONS + 2
 
 
 def test_a_library_s_own_function_that_was_replaced_is_replaced_there(executor, lib, monkeypatch):

@@ -102,10 +102,20 @@ class OpenFeed:
             if not begin(future):
                 parcel.discard(text)
                 continue
-            self._number += 1
-            self._out[self._number] = future
-            return Call(self._number, 0, text)
+            number = self._number + 1
+            self._out[number] = future  # first, for `has_ended_all`
+            self._number = number
+            return Call(number, 0, text)
         return None
+
+    @property
+    def added(self) -> int:
+        """No call that has been added by now has a higher number than this, or will have."""
+        return self._number + len(self._waiting)
+
+    def has_ended_all(self, added: int) -> bool:
+        """Whether all calls are over that had been added when `added` was this; not known where some were cancelled."""
+        return self._number >= added and min(list(self._out), default=added + 1) > added
 
     def record(self, reports: Sequence[Report]) -> None:
         """Settle the futures of the calls that are over, and print what calls have printed."""
@@ -143,6 +153,46 @@ class OpenFeed:
             self._call_s += 0.3 * (event.usage.duration_s - self._call_s)
 
 
+class _Sessions:
+    """What calls find around them: a file for each state of this process, as long as calls have it."""
+
+    def __init__(self, folder: str, feed: OpenFeed) -> None:
+        self._folder, self._feed = folder, feed
+        self._next, self._current = 0, 0
+        #: The number of each state, the latest last; and what `added` was when another took its place.
+        self._numbers: dict[tuple[tuple[str, ...], bytes | None, bytes], int] = {}
+        self._left_at: dict[int, int] = {}
+
+    def number_of(self, around: bytes) -> int:
+        """The number under which workers find where modules are imported from, and what is around, as things stand.
+
+        For one thread at a time, as its executor sees to, which adds the call before another asks.
+        """
+        state = tuple(sys.path), _authkey(), around
+        number = self._numbers.pop(state, None)
+        if number is None:
+            number, self._next = self._next, self._next + 1
+            file = self._file(number)
+            file.touch(mode=0o600)
+            file.write_bytes(pickle.dumps((list(state[0]), *state[1:])))
+        self._numbers[state] = number
+        if number != self._current:
+            self._left_at[self._current] = self._feed.added
+            self._current = number
+            self._let_go()
+        return number
+
+    def _let_go(self) -> None:
+        """Remove what no call has any more, but the first, by which workers begin, and the latest few."""
+        for state, number in list(self._numbers.items())[: -carried.MOST_SESSIONS]:
+            if number and self._feed.has_ended_all(self._left_at[number]):
+                del self._numbers[state], self._left_at[number]
+                self._file(number).unlink()
+
+    def _file(self, number: int) -> Path:
+        return Path(carried.session_file(self._folder, str(number)))
+
+
 class CallPool:
     """A pool with a thread of its own that serves one executor, and may serve another of its kind later."""
 
@@ -174,7 +224,7 @@ class CallPool:
             calls_per_worker=wanted.calls_per_worker,
         )
         self._feed = OpenFeed(assignment, wanted.size, self._settle)
-        self._sessions: dict[tuple[tuple[str, ...], bytes | None, bytes], int] = {}
+        self._sessions = _Sessions(str(self._folder), self._feed)
         self._numbers = 0
         self._idle = threading.Condition()
         self._stopping = False
@@ -202,7 +252,7 @@ class CallPool:
         """Have one call made; `around` is what it is to find in its worker, a pickled `WorkerState`."""
         self._numbers += 1
         path = f"{self._folder}/call-{self._numbers}"
-        self._feed.add(future, parcel.address(self._session(around), packed, path, _INLINE_BYTES))
+        self._feed.add(future, parcel.address(self._sessions.number_of(around), packed, path, _INLINE_BYTES))
         self._pool.wake()
         if self._ended_for is not None:  # it ended just now, and nobody would see to this call
             self._fail(self._feed.drop_all(), self._ended_for)
@@ -242,18 +292,6 @@ class CallPool:
         self._pool.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=5)
-
-    def _session(self, around: bytes) -> int:
-        """The number under which workers find where modules are imported from, and what is around, as things stand."""
-        path, authkey = tuple(sys.path), _authkey()
-        number = self._sessions.get((path, authkey, around))
-        if number is None:
-            number = len(self._sessions)
-            file = Path(carried.session_file(str(self._folder), str(number)))
-            file.touch(mode=0o600)
-            file.write_bytes(pickle.dumps(tuple(carried.Session(list(path), authkey, around))))
-            self._sessions[path, authkey, around] = number
-        return number
 
     def _run(self) -> None:
         try:

@@ -58,6 +58,8 @@ class CarriedUdf(LoadedUdf):
         initializer(*initargs)
 
 
+#: So many states of the submitting process are kept, for it may come back to one.
+MOST_SESSIONS = 8
 _sessions: dict[str, Session] = {}
 
 
@@ -103,6 +105,8 @@ def _session(folder: str, number: str) -> Session:
     if known is None:
         with open(session_file(folder, number), "rb") as file:
             known = _sessions[number] = Session(*pickle.load(file))  # noqa: S301 - written by this process's parent
+        if len(_sessions) > MOST_SESSIONS:
+            del _sessions[next(iter(_sessions))]
         if known.authkey is not None:
             from multiprocessing import process
 
