@@ -119,6 +119,25 @@ def test_a_step_that_raised_may_be_tried_again_within_the_run():
     assert fanfold.submit(insists, [3], collect=False).wait(30).results() == [3]
 
 
+def filled(number: int):
+    return bytes([number]) * 300_000
+
+
+@fanfold.udf(max_retry=1, cache_max_age=0)
+def fills_in_threads(count: int):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as threads:
+        values = list(threads.map(lambda number: fanfold.step(f"fill {number}", filled, number), range(count)))
+    if fanfold.attempt() == 0:
+        os._exit(1)  # once more, with what is kept
+    return [number for number, value in enumerate(values) if value != filled(number)]
+
+
+def test_large_values_of_steps_of_several_threads_are_each_their_own():
+    assert fanfold.submit(fills_in_threads, [40], collect=False).wait(60).results() == [[]]
+
+
 def test_steps_of_several_threads_are_each_computed_once():
     @fanfold.udf(max_retry=1, cache_max_age=0)
     def in_threads(n: int):

@@ -6,6 +6,7 @@ Imported by workers whose UDF has steps: cheap standard library only at the top.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -47,6 +48,8 @@ class StepsOfRun:
         self._ends_for = ""
         self._met: set[str] = set()
         self._questions = 0
+        #: Threads of the run may each be at a step: what passes between one and the pool is a file of its own.
+        self._files = itertools.count()
         self._lock = threading.Lock()
 
     def step(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -84,7 +87,7 @@ class StepsOfRun:
 
     def _load(self, place: str, what: str, name: str) -> tuple[Any] | None:
         """What is kept there, or None."""
-        facts, body = self._ask({"do": "load", "step": place, "file": self._file(), "what": what, "name": name})
+        facts, body = self._ask({"do": "load", "step": place, "file": self._new_file(), "what": what, "name": name})
         if "codec" not in facts:
             return None
         if "file" in facts:
@@ -172,11 +175,11 @@ class StepsOfRun:
             if whole is not None and whole[0] == self._questions:
                 return whole[1], whole[2]
 
-    def _file(self) -> str:
-        return os.path.join(self._worker.folder, f"step-{self.call}")
+    def _new_file(self) -> str:
+        return os.path.join(self._worker.folder, f"step-{self.call}-{next(self._files)}")
 
     def _written(self, data: bytes) -> str:
-        path = f"{self._file()}-{self._questions}.kept"
+        path = self._new_file()
         with open(path, "wb") as file:
             file.write(data)
         return path
