@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
 import fanfold
+from fanfold.contract.layout import INLINE_RESULT_BYTES
+from fanfold.execution import channel
 
 
 @dataclass
@@ -117,6 +122,25 @@ def test_a_step_that_raised_may_be_tried_again_within_the_run():
             return fanfold.step("a", abs, -n)
 
     assert fanfold.submit(insists, [3], collect=False).wait(30).results() == [3]
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux lets the size of a pipe be chosen")
+def test_what_is_kept_arrives_whole_through_a_pipe_that_has_little_room():
+    """As a user's pipes are who has more than a thousand of them."""
+    theirs, ours = os.pipe()
+    fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(ours, False)
+    body, facts = b"x" * INLINE_RESULT_BYTES, {"codec": "bytes/1"}
+
+    def write():
+        with contextlib.closing(os.fdopen(ours, "wb", buffering=0)):
+            channel.write_whole(ours, channel.pack_reply(7, facts, body))
+
+    with ThreadPoolExecutor(1) as thread, contextlib.closing(os.fdopen(theirs, "rb", buffering=0)) as reader:
+        written, whole, stream = thread.submit(write), None, b""
+        while whole is None and (read := reader.read(1000)):
+            whole, stream = channel.unpack_reply(stream + read)
+        assert (whole, stream, written.result(10)) == ((7, facts, body), b"", None)
 
 
 def filled(number: int):

@@ -175,6 +175,8 @@ _LONG = Struct("<cII")
 #: In place of a call: the worker that reads it ends.
 RETIRE = b"r"
 
+#: Who has asked something reads what comes within this many milliseconds.
+_READ_WITHIN_MS = 2_000
 #: In a worker's folder: where it reads what the pool replies to its questions.
 REPLIES = "replies"
 #: There too: the small results of the calls that it has taken together, as soon as it has them (`SoFar`).
@@ -345,10 +347,24 @@ def pack_reply(question: int, facts: dict[str, Any], body: bytes) -> bytes:
 
 def unpack_reply(stream: bytes) -> tuple[tuple[int, dict[str, Any], bytes] | None, bytes]:
     """The first reply, or None where it is not whole yet; and what comes after it."""
-    if len(stream) < _LONG.size:
-        return None, stream
-    [question, facts], body, end = _unpack_json(stream, 0)
-    return (None, stream) if end > len(stream) else ((question, facts, body), stream[end:])
+    said, body, end = _unpack_json(stream, 0)
+    return (None, stream) if end > len(stream) else ((*said, body), stream[end:])
+
+
+def write_whole(fd: int, data: bytes) -> None:
+    """Write all of it to a pipe, whose reader waits for it: a user who has very many pipes gets small ones.
+
+    Raises `TimeoutError` where nobody reads, and `OSError`.
+    """
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    while data:
+        if not poll.poll(_READ_WITHIN_MS):
+            raise TimeoutError("nobody reads what was asked for")
+        with suppress(BlockingIOError):
+            data = data[os.write(fd, data) :]
 
 
 def unpack_answers(stream: bytes) -> tuple[list[Answer], bytes]:

@@ -98,11 +98,11 @@ class WorkerProcess:
         try:
             fd = os.open(self.folder / wire.REPLIES, os.O_WRONLY | os.O_NONBLOCK)
             try:
-                os.write(fd, wire.pack_reply(question, facts, body))
+                wire.write_whole(fd, wire.pack_reply(question, facts, body))
             finally:
                 os.close(fd)
         except OSError as error:
-            if error.errno not in (errno.ENXIO, errno.ENOENT):
+            if error.errno not in (errno.ENXIO, errno.ENOENT, errno.EPIPE):
                 self.discard()
 
     def read(self) -> list[wire.Answer]:
