@@ -18,6 +18,10 @@ from tests.aws.cloud import ENVIRONMENT
 from tests.aws.processes import ROOT
 from tests.aws.udfs import put_job
 
+ODD = "tests.aws.odd_machine"
+#: A machine that gives back what it holds, however slow the one that tests it: no limit of its own cuts that short.
+UNHURRIED = {"command": ODD, "TEST_ODD": "unhurried"}
+
 
 @pytest.fixture
 def machine(aws, deployment, tmp_path):

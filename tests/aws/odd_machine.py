@@ -9,7 +9,7 @@ from fanfold.execution.pool import scheduler as serving
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws import account
 from fanfold.stores.aws.table import Page, Table
-from fanfold_runtime import batch
+from fanfold_runtime import batch, machine
 from fanfold_runtime import claiming_feed as claims
 from fanfold_runtime.blob_cache import BlobCache
 
@@ -44,6 +44,10 @@ claims._CLAIM_TAKES_S = 0.5  # as nearly all claims do
 match os.environ["TEST_ODD"]:
     case "quick":
         pass
+    case "unhurried":
+        machine._GIVE_BACK_S = 50.0  # what it holds is given back however slow all is
+    case "leaves early":
+        machine._GIVE_BACK_S, machine._LEAVE_S = 50.0, 70.0
     case "soon":
         claims._UNKEPT_PAUSE_S = 1.0
     case "hasty":

@@ -12,7 +12,7 @@ from fanfold.contract import cloud as contract
 from fanfold.core.models import EventKind, MachineRecord, RunStatus, records
 from fanfold.core.options import Retry
 from fanfold.job.results import Contents
-from tests.aws.machines import put_work, state_of, work_of
+from tests.aws.machines import ODD, UNHURRIED, put_work, state_of, work_of
 from tests.stores.event_log_contract import read_all
 
 
@@ -94,12 +94,10 @@ def test_a_machine_that_is_told_to_stop_gives_its_runs_back_and_another_finishes
         return n
 
     header = put_work(aws_stores, waits, list(range(3)), constants={"gate": str(gate)}, n_processes_per_worker=2)
-    first = machine(header)
+    first = machine(header, **UNHURRIED)
     eventually(lambda: len(list(state_of(aws_stores, header).indexes(RunStatus.RUNNING))) == 2)
     first.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-    assert first.wait(60) == contract.EXIT_GIVEN_BACK
-    assert time.monotonic() - began < 5 + 1 + os.getloadavg()[0]  # the issue's own limit, and what others take here
+    assert first.wait(40) == contract.EXIT_GIVEN_BACK  # as soon as it has, and not when its time is over
     assert len(list(work_of(aws_stores, header).abandoned())) == 1
     gate.touch()
     assert machine(header, 1).wait(60) == 0
@@ -205,7 +203,7 @@ def test_what_was_recorded_a_moment_ago_is_not_run_again(machine, aws_stores, tm
 
     (tmp_path / "runs").mkdir()
     header = put_work(aws_stores, counted, [1], constants={"folder": str(tmp_path / "runs")})
-    assert machine(header, command="tests.aws.odd_machine", TEST_ODD="lagging").wait(60) == 0
+    assert machine(header, command=ODD, TEST_ODD="lagging").wait(60) == 0
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
@@ -232,7 +230,7 @@ def test_a_machine_that_is_terminated_for_a_cancel_says_what_was_cancelled(machi
         time.sleep(1000)
 
     header = put_work(aws_stores, endless, [1])
-    process = machine(header)
+    process = machine(header, **UNHURRIED)
     eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.RUNNING)))
     aws_stores.log.request_cancel(header.id, time.time())
     process.send_signal(signal.SIGTERM)
@@ -256,7 +254,7 @@ def test_runs_that_fell_between_two_machines_are_found_by_the_last(machine, aws_
 
     header = put_work(aws_stores, double, list(range(6)))
     work_of(aws_stores, header).take(2)  # by a machine that died before it could say so
-    assert machine(header, command="tests.aws.odd_machine", TEST_ODD="quick").wait(60) == 0
+    assert machine(header, command=ODD, TEST_ODD="quick").wait(60) == 0
     assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 6
 
 

@@ -226,25 +226,28 @@ def test_a_job_that_is_cancelled_ends_its_running_run_within_seconds(function, a
     started = lambda: any(event.kind is EventKind.STARTED for event in read_all(aws_stores.log, header.id))  # noqa: E731
     eventually(started)
     aws_stores.log.request_cancel(header.id, time.time())
-    invocation.join(30)
+    invocation.join(60)
     assert not invocation.is_alive()
     assert read_state(aws_stores.log, header).status_of(0) is RunStatus.CANCELLED
 
 
-def test_output_comes_while_the_run_goes_on(function, aws_stores, eventually):
-    def talks():
+def test_output_comes_while_the_run_goes_on(function, aws_stores, eventually, tmp_path):
+    def talks(path: str):
         import time
+        from pathlib import Path
 
         for n in range(3):
             print("line", n, flush=True)
-            time.sleep(1.2)
+            while n == 1 and not Path(path).exists():
+                time.sleep(0.02)
 
-    header = put_job(aws_stores, talks, [{}])
+    header = put_job(aws_stores, talks, [str(tmp_path / "go")])
     invocation = threading.Thread(target=run, args=(function, aws_stores, header))
     invocation.start()
     eventually(lambda: read_all(aws_stores.log, header.id, "telemetry"))
     assert invocation.is_alive()
-    invocation.join(30)
+    (tmp_path / "go").touch()
+    invocation.join(60)
     text = "".join(event.data["text"] for event in read_all(aws_stores.log, header.id, "telemetry"))
     assert text == "line 0\nline 1\nline 2\n"
 

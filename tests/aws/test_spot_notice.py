@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.core.models import MachineRecord, RunStatus, records
-from tests.aws.machines import put_work, state_of, work_of
+from fanfold_runtime import machine as dedicated
+from tests.aws.machines import ODD, UNHURRIED, put_work, state_of, work_of
 from tests.aws.spot_metadata import SpotMetadata
 
 HOST_PROGRAM = Path(contract.__file__).parents[3] / "infra" / "spot_notice.sh"
@@ -57,7 +57,7 @@ def test_what_a_machine_has_computed_and_claimed_is_anothers_long_before_the_mac
     machine, aws_stores, metadata, spot, eventually, tmp_path
 ):
     header = put_work(aws_stores, in_steps, [{"n": n, "folder": str(tmp_path)} for n in range(6)])
-    first = machine(header, **spot)
+    first = machine(header, **spot, **UNHURRIED, FANFOLD_LEASE_S="300")
     eventually((tmp_path / "stands").exists)
     metadata.take_back(within_s=120)
     # What it had claimed and not begun is offered, while it goes on with what it has begun.
@@ -67,9 +67,7 @@ def test_what_a_machine_has_computed_and_claimed_is_anothers_long_before_the_mac
     (tmp_path / "go").touch()  # its step ends, is kept, and the run with it: nothing is left that needs this machine
     assert first.wait(60) == contract.EXIT_GIVEN_BACK
     first.send_signal(signal.SIGKILL)
-    began = time.monotonic()
-    assert machine(header, AWS_BATCH_JOB_ATTEMPT="2").wait(40) == 0
-    assert time.monotonic() - began < 40  # not a lease later: at once
+    assert machine(header, AWS_BATCH_JOB_ATTEMPT="2").wait(60) == 0  # not a lease later: at once
     state = state_of(aws_stores, header)
     assert state.counts()[RunStatus.SUCCEEDED] == 6
     # The run that ended at its step has begun again after it, and no step was computed twice.
@@ -90,10 +88,11 @@ def test_a_run_that_has_no_steps_is_given_back_before_the_machine_is_gone(
             time.sleep(0.05)
 
     header = put_work(aws_stores, waits, [{"folder": str(tmp_path)}])
-    process = machine(header, **spot)
+    process = machine(header, **spot, command=ODD, TEST_ODD="leaves early")
     eventually((tmp_path / "stands").exists)
-    metadata.take_back(within_s=16)
-    assert process.wait(15) == contract.EXIT_GIVEN_BACK
+    metadata.take_back(within_s=72)  # it leaves 70 s before
+    assert process.wait(60) == contract.EXIT_GIVEN_BACK
+    assert dedicated._LEAVE_S > 2 * dedicated._GIVE_BACK_S  # as long before the end as it may take it
     [told] = records(state_of(aws_stores, header).job_events(), MachineRecord)
     assert (told.state, told.reason) == ("stopped", "EC2 takes this Spot machine back; 1 runs given back")
     [left] = work_of(aws_stores, header).abandoned()
