@@ -19,7 +19,7 @@ class JobHeaders:
         self.may_answer = threading.Event()
 
     def read_copy(self, job_id, shard):
-        self.may_answer.wait(30)
+        self.may_answer.wait(120)
         answer = self.answers.pop(0)
         if answer is None:
             raise StoreError("AWS kept throttling.", next_step="")

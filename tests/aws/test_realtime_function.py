@@ -17,6 +17,7 @@ from fanfold.stores.state import read_state
 from tests.aws.cloud import ENVIRONMENT
 from tests.aws.lambda_host import HANDLER, LambdaHost
 from tests.aws.udfs import payload, put_job
+from tests.conftest import LIMIT_S
 from tests.stores.event_log_contract import read_all
 
 
@@ -139,7 +140,7 @@ def test_a_deadline_is_met_before_lambdas_own_and_the_environment_lives_on(funct
         time.sleep(60 * n)
         return n
 
-    header = put_job(aws_stores, slow, [1, 0], timeout_s=1.5)
+    header = put_job(aws_stores, slow, [1, 0], timeout_s=LIMIT_S)
     assert run(function, aws_stores, header, 0).payload == {"status": ["timed_out"]}
     process = function.process
     assert run(function, aws_stores, header, 1).error is None

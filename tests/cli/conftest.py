@@ -24,7 +24,7 @@ import fanfold
 @fanfold.udf
 def square(x: int, power: int = 2, until: str = ""):
     print("squaring", x, flush=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while until and not os.path.exists(until) and time.monotonic() < deadline:
         time.sleep(0.01)
     if x == 13:
@@ -60,7 +60,7 @@ class Warm:
 
     def close(self) -> None:
         """It ends when there is nothing more to read."""
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=120)
 
 
 class Fanfold:
@@ -107,7 +107,7 @@ class Fanfold:
         return job, until
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 60) -> None:
+def eventually(holds: Callable[[], bool], within_s: float = 120) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + within_s
     while not holds():
@@ -118,7 +118,7 @@ def eventually(holds: Callable[[], bool], within_s: float = 60) -> None:
 def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Ctrl-C, and what the process had to say."""
     process.send_signal(signal.SIGINT)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=120)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import types
 
@@ -15,25 +16,32 @@ from fanfold.submission.prepare import prepare, resolve_call
 
 
 @fanfold.udf
-def half_a_second(x: int):
+def half_a_second(x: int, go: str = ""):
+    """Where it is to wait for a file, the runs from the eighth on do: all before them have cost enough by then."""
     time.sleep(0.5)
+    deadline = time.monotonic() + 200
+    while go and x >= 8 and not os.path.exists(go):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     return x
 
 
-def started(count, budget_usd, ramp=(), **asked):
+def started(count, budget_usd, ramp=(), constants=(), **asked):
     """A job with a budget that it may pass: `submit` would refuse what its plan says to be too dear."""
     engine, request = resolve_call(half_a_second, engine="aws", **asked)
     request = request._replace(budget_usd=budget_usd, stages=ramp)
-    submission = prepare(half_a_second, range(count), engine, request, {})
+    submission = prepare(half_a_second, range(count), engine, request, dict(constants))
     submission.start()
     return Job(submission.header, engine)
 
 
 @pytest.mark.usefixtures("on_cloud")
-def test_no_more_runs_begin_when_the_budget_is_reached_and_a_higher_one_goes_on(eventually):
-    job = started(12, 0.00015, instance_type=None, max_workers=2)  # a run costs about $0.000035
+def test_no_more_runs_begin_when_the_budget_is_reached_and_a_higher_one_goes_on(eventually, tmp_path):
+    go = tmp_path / "go"
+    job = started(12, 0.00015, constants={"go": str(go)}, instance_type=None, max_workers=2)  # a run: about $0.000035
     log = job.tracker.engine.stores.log
     eventually(lambda: log.get_job(job.id).cancelled_at is not None)  # its workers have done that
+    go.touch()
     job.wait(60)
     counts = job.counts()
     assert 1 <= counts["succeeded"] < 12

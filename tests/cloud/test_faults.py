@@ -364,7 +364,7 @@ def test_an_execution_that_runs_twice_counts_once(on_cloud, eventually):
     on_cloud.deliver_twice(1)
     job = fanfold.submit(squared, range(12), collect=False)
     finished(job, [x * x for x in range(12)])
-    eventually(lambda: on_cloud.ended().get("EXPRESS SUCCEEDED", 0) == before + 2)
+    eventually(lambda: on_cloud.ended().get("EXPRESS SUCCEEDED", 0) >= before + 2)
     assert fanfold.get_job(job.id).counts() == {"succeeded": 12}
 
 

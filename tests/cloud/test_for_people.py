@@ -117,6 +117,5 @@ def test_ctrl_c_ends_it_and_all_that_it_runs_at_that_moment(terminal, tmp_path, 
     assert len(busy) == 6
     terminal.press_ctrl_c()
     terminal.process.wait(timeout=60)
-    assert all(is_gone(process.pid) for process in busy)
-    eventually(lambda: all(is_gone(process.pid) for process in started))
+    eventually(lambda: all(is_gone(process.pid) for process in [*busy, *started]))
     assert not list(terminal.folder.glob("fanfold-cloud-*"))

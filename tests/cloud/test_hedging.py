@@ -55,7 +55,7 @@ def test_a_cancel_ends_a_run_and_its_duplicate(tmp_path, eventually):
     eventually(lambda: job.counts() and "3.1" in begun(tmp_path))
     job.cancel()
     eventually(lambda: is_over(begun(tmp_path)["3.0"]) and is_over(begun(tmp_path)["3.1"]))
-    assert job.wait(30).status == "Cancelled"
+    assert job.wait(120).status == "Cancelled"
 
 
 @fanfold.udf

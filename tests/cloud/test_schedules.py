@@ -67,7 +67,7 @@ def test_a_schedule_starts_jobs_with_the_code_and_the_inputs_that_it_was_made_wi
 
 @pytest.mark.long
 def test_each_time_has_its_ramp_its_larger_machines_and_its_duplicates(alone, eventually, tmp_path):
-    climbs = slow_once.schedule("@daily", range(9), ramp=[1, 4], escalate="medium")
+    climbs = slow_once.schedule("@daily", range(9), folder=str(tmp_path), ramp=[1, 4], escalate="medium")
     hedges = straggles.schedule("@daily", range(6), folder=str(tmp_path), hedge=True)
     alone.fire("slow_once")
     alone.fire("straggles")

@@ -99,8 +99,10 @@ def test_what_fails_after_its_client_is_gone_is_tried_again_and_its_end_is_told(
     assert alone.permissions()[1] == [], "nothing was refused"
 
 
-def test_a_ramp_goes_on_without_its_client_and_a_machine_takes_what_was_too_large(alone, eventually, address):
-    job_id = submit_and_die("slow_once", range(9), ramp=[1, 4], escalate="medium", notify=address.url)
+def test_a_ramp_goes_on_without_its_client_and_a_machine_takes_what_was_too_large(alone, eventually, address, tmp_path):
+    job_id = submit_and_die(
+        "slow_once", range(9), folder=str(tmp_path), ramp=[1, 4], escalate="medium", notify=address.url
+    )
     (told,) = eventually(lambda: address.heard, within_s=90)
     assert (told["job"], told["counts"]) == (job_id, {"succeeded": 9})
     state = state_of(job_id)

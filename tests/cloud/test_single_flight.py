@@ -18,7 +18,7 @@ def noting(x: int, folder: str):
     notes = os.open(folder + "/performed", os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     os.write(notes, b"%d\\n" % x)
     os.close(notes)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not os.path.exists(folder + "/end") and time.monotonic() < deadline:
         time.sleep(0.01)
     return x * x

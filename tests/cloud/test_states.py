@@ -231,7 +231,7 @@ class Gate:
     def __call__(self, *_):
         with self._lock:
             self.begun += 1
-        assert self._open.acquire(timeout=30)
+        assert self._open.acquire(timeout=120)
         return {}
 
     def let_go(self, count):

@@ -124,7 +124,7 @@ def test_all_who_want_the_same_environment_at_once_get_it_whole(objects, tmp_pat
 
 def test_who_wants_an_environment_that_another_makes_does_not_wait_for_that_one_to_end(objects, tmp_path, monkeypatch):
     lock, folder, found = objects.lock("ffwait"), tmp_path / "environments", []
-    both, locked, met = threading.Barrier(2, timeout=30), fcntl.flock, set()
+    both, locked, met = threading.Barrier(2, timeout=120), fcntl.flock, set()
 
     def flock(fd, how):
         locked(fd, how)

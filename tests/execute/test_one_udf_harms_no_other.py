@@ -10,6 +10,7 @@ import pytest
 from fanfold.codec import encode_json
 from fanfold.core.models import RunStatus
 from fanfold.execution.calls import Call
+from tests.conftest import LIMIT_S
 from tests.execute.conftest import ListFeed
 
 
@@ -154,7 +155,7 @@ def test_shared_memory_of_a_run_that_is_ended_is_removed(work, tmp_path, eventua
             file.write(part.name)
         time.sleep(60)
 
-    (told,) = work(hang, [{"path": str(tmp_path / "name")}], timeout_s=1.0)
+    (told,) = work(hang, [{"path": str(tmp_path / "name")}], timeout_s=LIMIT_S)
     assert told.status is RunStatus.TIMED_OUT
     eventually(lambda: (tmp_path / "name").read_text() not in shared_memory())
 

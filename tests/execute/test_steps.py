@@ -38,7 +38,7 @@ def keeps_values(count: int):
 # As an object of the store, and in the message.
 @pytest.mark.parametrize("count", [50_000, pytest.param(10, marks=pytest.mark.long)])
 def test_a_kept_value_is_the_value_that_was_computed_to_its_class(count):
-    [result] = fanfold.submit(keeps_values, [count], collect=False).wait(30).results()
+    [result] = fanfold.submit(keeps_values, [count], collect=False).wait(120).results()
     assert result == (True, (0.1, float("inf")), sum(range(count)), {3: ("x", None)})
 
 
@@ -58,22 +58,22 @@ def fails_after_its_step(folder: str):
 
 def test_a_job_that_is_submitted_again_goes_on_where_the_first_had_failed(tmp_path):
     for _ in range(2):
-        assert fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(30).status == "Failed"
+        assert fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(120).status == "Failed"
     (tmp_path / "fixed").touch()
-    assert fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(30).results() == ["done"]
+    assert fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(120).results() == ["done"]
     assert (tmp_path / "notes").read_text() == "computed\n"
 
 
 @pytest.mark.parametrize("options", [{"cache": False}, {"cache_max_age": 0}])
 def test_where_results_are_not_used_again_steps_are_their_own_jobs_alone(tmp_path, options):
     for _ in range(2):
-        fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False, **options).wait(30)
+        fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False, **options).wait(120)
     assert (tmp_path / "notes").read_text() == "computed\n" * 2
 
 
 def test_a_retry_goes_on_from_the_steps_and_other_code_begins_anew(tmp_path):
-    job = fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(30)
-    job.retry().wait(30)
+    job = fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(120)
+    job.retry().wait(120)
     assert (tmp_path / "notes").read_text() == "computed\n"
 
     @fanfold.udf
@@ -81,7 +81,7 @@ def test_a_retry_goes_on_from_the_steps_and_other_code_begins_anew(tmp_path):
         fanfold.step("note", note, folder, "computed")
         return "fixed"
 
-    assert job.retry(udf=fixed).wait(30).results() == ["fixed"]
+    assert job.retry(udf=fixed).wait(120).results() == ["fixed"]
     assert (tmp_path / "notes").read_text() == "computed\n" * 2
 
 
@@ -104,7 +104,7 @@ def misuses(how: str):
 
 
 def test_what_cannot_be_a_step_is_refused_by_its_name():
-    job = fanfold.submit(misuses, ["twice", "result", "argument", "child"], collect=False).wait(30)
+    job = fanfold.submit(misuses, ["twice", "result", "argument", "child"], collect=False).wait(120)
     said = {index: str(error) for index, error in job.errors().items()}
     assert "Two steps of this run are named 'a'" in said[0]
     assert "what the step 'a' returned is a _io.TextIOWrapper" in said[1]
@@ -121,7 +121,7 @@ def test_a_step_that_raised_may_be_tried_again_within_the_run():
         except ZeroDivisionError:
             return fanfold.step("a", abs, -n)
 
-    assert fanfold.submit(insists, [3], collect=False).wait(30).results() == [3]
+    assert fanfold.submit(insists, [3], collect=False).wait(120).results() == [3]
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="only Linux lets the size of a pipe be chosen")
@@ -176,13 +176,13 @@ def test_steps_of_several_threads_are_each_computed_once():
             os._exit(1)
         return tiles
 
-    [tiles] = fanfold.submit(in_threads, [12], collect=False).wait(30).results()
+    [tiles] = fanfold.submit(in_threads, [12], collect=False).wait(120).results()
     assert tiles == [(number, 0) for number in range(12)]
 
 
 def test_an_executors_call_has_no_steps():
     with fanfold.Executor(1) as executor, pytest.raises(fanfold.ConfigurationError, match="is not tried again"):
-        executor.submit(fanfold.step, "a", abs, -1).result(30)
+        executor.submit(fanfold.step, "a", abs, -1).result(120)
 
 
 def test_outside_a_run_a_step_is_its_function_and_nothing_is_kept():

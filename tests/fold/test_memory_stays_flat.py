@@ -107,7 +107,7 @@ def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
     def child():
         added = [(spool.add([record]), record) for record in [b"child" * 1000] * 100]
         assert all_come_back(spool, added)
-        ready.wait(30)
+        ready.wait(120)
         answers.put(all_come_back(spool, [*places, *added]))
 
     process = fork.Process(target=child, daemon=True)
@@ -118,7 +118,7 @@ def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
     added = [(spool.add([record]), record) for record in [b"parent" * 1000] * 100]
     assert all_come_back(spool, [*places, *added])
     ready.set()
-    process.join(30)
+    process.join(120)
     assert process.exitcode == 0
     assert answers.get() is True
     assert all_come_back(spool, [*places, *added])

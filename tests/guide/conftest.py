@@ -49,7 +49,7 @@ def machines(engine, request, tmp_path_factory, monkeypatch):
 
 _WAIT = """
 import pathlib, time
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 200
 while not pathlib.Path(__file__).with_name("go").exists() and time.monotonic() < deadline:
     time.sleep(0.01)
 """

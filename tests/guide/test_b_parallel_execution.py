@@ -93,7 +93,7 @@ def test_b9_debug_mode_runs_the_first_input_only_and_gives_its_raw_result_or_rai
 
 
 def test_b10_a_run_that_takes_too_long_fails_alone():
-    @fanfold.udf(timeout_s=1)
+    @fanfold.udf(timeout_s=3)
     def slow(x: int):
 
         time.sleep(60 if x == 1 else 0)

@@ -66,12 +66,16 @@ def test_d20_an_unknown_machine_is_an_error_that_lists_the_known_ones():
         fanfold.submit(squared, [1], instance_type="tiny")
 
 
-def test_d21_the_progress_line_says_what_it_waits_for_while_a_machine_comes_up(machines, capsys):
+def test_d21_the_progress_line_says_what_it_waits_for_while_a_machine_comes_up(machines, capsys, eventually):
     machines.hold()
     job = fanfold.submit(squared, [2], instance_type="small", collect=False)
-    with pytest.raises(TimeoutError):
-        job.wait(timeout=1, progress=True)
-    assert re.search(r"waiting for a (process|small|c5\.large) to start", capsys.readouterr().err)
+
+    def shown():
+        with pytest.raises(TimeoutError):
+            job.wait(timeout=1, progress=True)
+        return re.search(r"waiting for a (process|small|c5\.large) to start", capsys.readouterr().err)
+
+    eventually(shown)
     machines.release()
     assert job.wait(progress=True).results() == [4]
 

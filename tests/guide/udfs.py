@@ -39,7 +39,7 @@ def meet(x: int, folder: str, count: int = 2):
 
     place = pathlib.Path(folder)
     (place / str(x)).touch()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while len(list(place.iterdir())) < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -55,7 +55,7 @@ def held(x: int, folder: str):
     print("begun", x, flush=True)
     place = pathlib.Path(folder)
     (place / f"begun-{x}").touch()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (place / "go").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)

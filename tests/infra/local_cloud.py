@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,9 +85,7 @@ def local_cloud(folder: Path) -> Iterator[LocalCloud]:
 @contextmanager
 def ministack(folder: Path) -> Iterator[str]:
     """The endpoint of a ministack on a free port, gone afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     environment = offline_environment(
         BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port), MINISTACK_ACCOUNT_ID=ACCOUNT, HOME=str(folder)
     )
@@ -98,7 +97,15 @@ def ministack(folder: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            server.wait(timeout=60)
+
+
+def _free_port() -> int:
+    """One that stays free until the server takes it: whoever asks for any is given one above these."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port := random.randrange(20_000, 32_000)))
+            return port
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], patience_s: float = 60) -> None:

@@ -48,9 +48,9 @@ def test_a_folder_whose_name_could_be_a_pattern_is_that_folder(folder):
 
 
 def test_each_file_is_a_run_and_one_that_has_changed_is_read_again(folder):
-    assert fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(30).results() == ["a.tif", "b.tif"]
+    assert fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(120).results() == ["a.tif", "b.tif"]
     (folder / "b.tif").write_text("another")
-    again = fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(30)
+    again = fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(120)
     assert again.results() == ["a.tif", "another"]
     assert again.counts() == {"succeeded": 1, "cached": 1}
 
@@ -125,7 +125,7 @@ def test_each_feature_of_a_layer_is_an_input_with_its_geometry(lakes, suffix):
         (name, depth, shape.wkt) for name, depth, shape in lakes[["name", "depth", "geometry"]].itertuples(index=False)
     ]
     wanted = fanfold.rows(f"lakes.{suffix}", columns=["name", "geometry"])
-    assert fanfold.submit(area, wanted, collect=False).wait(30).results() == [("A", 0.0), ("B", 3.0)]
+    assert fanfold.submit(area, wanted, collect=False).wait(120).results() == [("A", 0.0), ("B", 3.0)]
 
 
 def test_of_several_layers_none_is_taken_silently_and_a_table_beside_one_is_none(lakes, folder):

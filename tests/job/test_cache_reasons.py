@@ -19,7 +19,7 @@ def scaled(x: int, k: int = 1):
 
 
 def submitted(udf, inputs, **options):
-    return fanfold.submit(udf, inputs, collect=False, **options).wait(30)
+    return fanfold.submit(udf, inputs, collect=False, **options).wait(120)
 
 
 @pytest.fixture

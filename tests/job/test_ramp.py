@@ -8,6 +8,7 @@ import fanfold
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, RunStatus, Usage
 from fanfold.engines.stages import reasons_to_stop
+from tests.conftest import LIMIT_S
 
 
 def steady(x: int):
@@ -20,7 +21,7 @@ def failing_from(x: int, first: int):
     return x
 
 
-@fanfold.udf(timeout_s=1)
+@fanfold.udf(timeout_s=LIMIT_S)
 def slow_at(x: int, slow: int):
     import time
 
@@ -115,4 +116,4 @@ def test_a_cancel_ends_a_ramp_and_a_retry_runs_all_at_once(eventually, tmp_path,
     assert job.counts() == {"cancelled": 6}
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
     (tmp_path / "go").touch()
-    assert job.retry().wait(30).results() == list(range(6))
+    assert job.retry().wait(120).results() == list(range(6))

@@ -19,7 +19,7 @@ from tests.conftest import is_gone, worker_processes
 
 
 @pytest.mark.slow
-def test_kill_9_of_random_workers_while_800_runs_go(home):
+def test_kill_9_of_random_workers_while_800_runs_go(home, eventually):
     def square(x: int):
         import time
 
@@ -47,7 +47,7 @@ def test_kill_9_of_random_workers_while_800_runs_go(home):
     assert values == [x * x for x in range(800)]
     assert job.counts() == {"succeeded": 800}
     assert job.verify().complete
-    assert all(is_gone(pid) for pid in kills)
+    eventually(lambda: all(is_gone(pid) for pid in kills))
     assert not any(path.is_file() and path.suffix in (".result", ".arguments") for path in home.glob("scratch/**/*"))
 
 
@@ -211,7 +211,7 @@ def test_two_quick_ctrl_c_end_what_a_script_waits_for_and_nobody_complains(wait,
     own = "Exception ignored in: <module 'threading'"  # Python's word for a Ctrl-C that comes as it exits
     assert "ignored" not in err.replace(own, "")
     assert "Exception in thread" not in err
-    assert all(is_gone(worker.pid) for worker in workers)
+    eventually(lambda: all(is_gone(worker.pid) for worker in workers))
     assert all(job.status == "Cancelled" for job in fanfold.get_jobs())
 
 
@@ -235,7 +235,7 @@ def test_ctrl_c_cancels_cleanly(script, eventually):
     assert "KeyboardInterrupt" in err
     assert job.status == "Cancelled"
     assert job.counts() == {"cancelled": 10}
-    assert all(is_gone(worker.pid) for worker in workers)
+    eventually(lambda: all(is_gone(worker.pid) for worker in workers))
 
 
 HANGING = """
@@ -370,7 +370,7 @@ def test_an_error_that_ends_the_pools_thread_is_told_to_who_waits(monkeypatch):
     assert isinstance(told.value.__cause__, KeyError)
     [job] = fanfold.get_jobs()
     with pytest.raises(fanfold.RunLost):  # and who comes later sees what became of it
-        job.wait(timeout=30).results()
+        job.wait(timeout=120).results()
 
 
 def test_each_run_starts_and_ends_once_in_the_log():

@@ -20,7 +20,7 @@ def _double(x: int) -> int:
 
 def _by_an_executor() -> None:
     with fanfold.Executor(max_workers=2) as executor:
-        executor.submit(_double, 1).result(timeout=30)
+        executor.submit(_double, 1).result(timeout=120)
 
 
 def _by_joblib() -> None:

@@ -54,7 +54,7 @@ def test_a_child_that_is_forked_while_threads_hold_the_engine_submits_and_reads(
         another.submit(lambda: [one.lock.acquire() for one in locked]).result()
         process.start()
         another.submit(lambda: [one.lock.release() for one in locked]).result()
-    process.join(30)
+    process.join(120)
     process.kill()
     assert process.exitcode == 0
     assert answers.get() == [[0, 1, 4], [49]]

@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_for_the_log_itself_is_raised_too(monkeypatch):
         job = fanfold.submit(produce, range(100), collect=False)
         with pytest.raises(StoreFull, match=r"fanfold\.db"):
             job.results()
-    assert job.wait(timeout=30).status == "Failed"  # it is told once; who asks again learns what became of the runs
+    assert job.wait(timeout=120).status == "Failed"  # it is told once; who asks again learns what became of the runs
     assert fanfold.submit(produce, [5], collect=False).results() == [b"zzzzz"]
 
 
@@ -208,14 +208,14 @@ def test_half_a_gigabyte_returned_is_a_result():
 
 
 def test_a_store_that_somebody_holds_is_told_and_the_same_submit_runs_only_what_is_missing(home, monkeypatch, tmp_path):
-    monkeypatch.setattr("fanfold.stores.local.log._BUSY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("fanfold.stores.local.log._BUSY_TIMEOUT_S", 1.0)
     go_on = tmp_path / "go-on"
 
     def held_up(x: int, go_on: str):
         import os
         import time
 
-        until = time.monotonic() + 30
+        until = time.monotonic() + 200
         while x >= 2 and not os.path.exists(go_on) and time.monotonic() < until:
             time.sleep(0.01)
         return x
@@ -231,10 +231,10 @@ def test_a_store_that_somebody_holds_is_told_and_the_same_submit_runs_only_what_
     holder.execute("BEGIN IMMEDIATE")
     go_on.touch()
     with pytest.raises(fanfold.StoreError, match="was held by another process for more than") as told:
-        job.wait(timeout=30)
+        job.wait(timeout=120)
     assert "then call again" in told.value.next_step
     holder.execute("ROLLBACK")
     holder.close()
-    again = submit().wait(timeout=30)
+    again = submit().wait(timeout=120)
     assert again.results() == [0, 1, 2, 3]
     assert again.counts() == {"cached": 2, "succeeded": 2}

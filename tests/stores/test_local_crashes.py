@@ -43,7 +43,7 @@ def test_two_processes_that_write_at_once_lose_nothing(stores):
     code = WRITER.replace("range(100_000)", "range(int(sys.argv[3]), int(sys.argv[3]) + 40)")
     writers = [start(code, str(stores.home), job.id, first) for first in ("0", "40")]
     for writer in writers:
-        writer.communicate(timeout=60)
+        writer.communicate(timeout=120)
         assert writer.returncode == 0
     assert sorted(event.index for event in read_all(stores.log, job.id)) == list(range(800))
 
@@ -97,7 +97,7 @@ def test_processes_that_open_a_new_home_at_once_all_get_a_whole_store(tmp_path):
     for racer in racers:
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    assert [racer.communicate(timeout=60)[0].split() for racer in racers] == [["[]"] * 20] * 3
+    assert [racer.communicate(timeout=120)[0].split() for racer in racers] == [["[]"] * 20] * 3
 
 
 def test_a_writer_in_another_process_is_noticed(stores):
@@ -108,7 +108,7 @@ def test_a_writer_in_another_process_is_noticed(stores):
     while not events:
         assert stores.log.wait_for_news(60.0)
         events, cursor = stores.log.read_since(job.id, cursor)
-    writer.communicate(timeout=60)
+    writer.communicate(timeout=120)
     assert [event.index for event in events] == list(range(10))
 
 

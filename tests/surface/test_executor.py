@@ -90,7 +90,8 @@ def test_a_call_leaves_no_job_behind(executor):
 
 
 @pytest.mark.parametrize("calls", [20, 200])
-def test_calls_of_one_function_that_come_together_make_one_job_where_they_are_kept(calls):
+def test_calls_of_one_function_that_come_together_make_one_job_where_they_are_kept(calls, monkeypatch):
+    monkeypatch.setattr("fanfold.api.executor_jobs._LINGER_S", 1.0)  # how soon one follows another is the machine's
     with fanfold.Executor(cache=True) as executor:
         futures = [executor.submit(scaled, x) for x in range(calls)]
         assert [future.result(timeout=60) for future in futures] == [2 * x for x in range(calls)]
@@ -172,10 +173,10 @@ def nested(x):
 
 def test_as_completed_and_wait_work(executor):
     futures = {executor.submit(scaled, x): x for x in range(10)}
-    assert {futures[future]: future.result() for future in cf.as_completed(futures, timeout=30)} == {
+    assert {futures[future]: future.result() for future in cf.as_completed(futures, timeout=120)} == {
         x: 2 * x for x in range(10)
     }
-    assert not cf.wait(futures, timeout=30).not_done
+    assert not cf.wait(futures, timeout=120).not_done
 
 
 def test_what_has_not_begun_can_be_cancelled(tmp_path, eventually):

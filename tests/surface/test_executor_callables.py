@@ -221,7 +221,7 @@ def test_queues_of_a_manager_are_shared_with_calls(executor):
     with multiprocessing.get_context("spawn").Manager() as manager:
         queue = manager.Queue()
         executor.submit(put, queue, 5).result(timeout=60)
-        assert queue.get(timeout=10) == 5
+        assert queue.get(timeout=60) == 5
 
 
 class _ByItsName:

@@ -97,7 +97,7 @@ def meet(folder, me):
     import time
 
     pathlib.Path(folder, str(me)).touch()
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 200
     while len(list(pathlib.Path(folder).iterdir())) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
     return len(list(pathlib.Path(folder).iterdir()))

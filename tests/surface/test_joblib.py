@@ -37,7 +37,8 @@ def test_a_parallel_loop_keeps_nothing():
     assert fanfold.get_jobs() == []
 
 
-def test_a_parallel_loop_that_is_to_be_kept_runs_as_one_or_few_jobs():
+def test_a_parallel_loop_that_is_to_be_kept_runs_as_one_or_few_jobs(monkeypatch):
+    monkeypatch.setattr("fanfold.api.executor_jobs._LINGER_S", 1.0)  # how soon one follows another is the machine's
     with joblib.parallel_config(backend="fanfold", cache=True):
         results = joblib.Parallel()(joblib.delayed(scaled)(x, by=3) for x in range(100))
     assert results == [3 * x for x in range(100)]

@@ -272,7 +272,7 @@ def test_a_job_after_its_sample_begins_in_workers_that_are_warm():
 
 @lru_cache
 def model():
-    time.sleep(0.4)
+    time.sleep(2)
 
 
 def loads_a_model(x: int):
@@ -286,7 +286,7 @@ def test_what_the_first_run_in_a_worker_loads_is_counted_once_for_each_that_is_c
     plan = fanfold.plan(loads_a_model, range(40), max_workers=2)
     assert (plan.cached, jobs()) == (6, [("loads_a_model", 3)] * 2)
     assert plan.observed.basis == "a sample of 6 runs, now cached"
-    assert 0.2 < plan.observed.warm_up_s < 0.8  # twice would be more
+    assert 1 < plan.observed.warm_up_s < 3.9  # twice would be more
     assert "more where it is the first in a worker, " in unwrapped(plan)
     again = fanfold.plan(loads_a_model, range(40), max_workers=2)
     assert (again.observed.warm_up_s, again.observed.warm) == (plan.observed.warm_up_s, 0)

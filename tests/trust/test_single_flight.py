@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -115,7 +114,8 @@ import fanfold
 @fanfold.udf
 def noting(x: int, folder: str):
     import os, time
-    time.sleep(0.02)
+    while x >= 50 and not os.path.exists(folder + "/all"):
+        time.sleep(0.01)
     notes = os.open(folder + "/performed", os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     os.write(notes, b"%d\\n" % x)
     os.close(notes)
@@ -133,19 +133,21 @@ print(sum(job.results()), flush=True)
 def test_processes_that_submit_the_same_at_the_same_moment_run_it_once(script, tmp_path, eventually):
     started = [script(SUBMIT, tmp_path) for _ in range(3)]
     eventually(lambda: len(list(tmp_path.glob("ready-*"))) == 3)
+    (tmp_path / "all").touch()
     (tmp_path / "go").touch()
     assert [(one.line(), one.end()) for one in started] == [(str(sum(x * x for x in range(100))), (0, "", ""))] * 3
     assert performed(tmp_path) == list(range(100))
 
 
 def test_a_job_whose_leader_is_killed_goes_on_by_itself(script, tmp_path, eventually):
-    leader, follower = script(SUBMIT.replace("0.02", "0.05"), tmp_path), None
+    leader = script(SUBMIT, tmp_path)
     (tmp_path / "go").touch()
     eventually(lambda: performed(tmp_path))
-    follower = script(SUBMIT.replace("0.02", "0.05"), tmp_path)
+    follower = script(SUBMIT, tmp_path)  # half of what the leader does goes on until it is killed
     log = engine_for(None).stores.log
     eventually(lambda: len(log.list_jobs()) == 2 and "following" in repr(log.read_since(log.list_jobs()[0].id)[0]))
     leader.process.kill()
+    (tmp_path / "all").touch()
     assert follower.line() == str(sum(x * x for x in range(100)))
     times = Counter(performed(tmp_path))
     assert times.keys() == set(range(100))
@@ -160,6 +162,4 @@ def test_a_job_that_has_ended_leads_nobody(tmp_path):
     job = fanfold.submit(held, [1], folder=str(tmp_path), collect=False).wait()
     cache = engine_for(None).stores.cache
     assert cache.join_flight(job.header.flight, "20300101-000000-river-7f3a") == []
-    began = time.monotonic()
-    assert fanfold.submit(held, [1], folder=str(tmp_path), collect=False).wait().counts() == {"cached": 1}
-    assert time.monotonic() - began < 30
+    assert fanfold.submit(held, [1], folder=str(tmp_path), collect=False).wait(100).counts() == {"cached": 1}

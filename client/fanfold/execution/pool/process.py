@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -284,18 +284,43 @@ class WorkerProcess:
         remove_run_folders(str(self.folder))
         remove_tree(self.folder)
 
-    def _where(self, wait_s: float = 0.3) -> str:
+    def _where(self) -> str:
         """The Python stack it stands at. Works while native code holds the interpreter's lock, hence by signal."""
-        before = size = os.fstat(self._trace).st_size
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, _WHERE_SIGNAL)
-        deadline = time.monotonic() + wait_s
-        while time.monotonic() < deadline:
-            time.sleep(0.01)
-            previous, size = size, os.fstat(self._trace).st_size
-            if size == previous > before:
-                break
+        before = ask_for_stack(self.pid, lambda: os.fstat(self._trace).st_size, wait_s=0.3)
         return os.pread(self._trace, _STACK_BYTES, before).decode(errors="replace")
+
+
+def ask_for_stack(pid: int, size: Callable[[], int], *, wait_s: float, at_most_s: float = 2.0) -> int:
+    """Have a worker write down where it stands, and wait for it; how large what it writes to was before.
+
+    On a machine that others use it may be its turn after `wait_s` only: then the signal is still on its way.
+    """
+    before = now = size()
+    with suppress(ProcessLookupError):
+        os.kill(pid, _WHERE_SIGNAL)
+    asked_at = time.monotonic()
+    while (waited_s := time.monotonic() - asked_at) < at_most_s:
+        time.sleep(0.01)
+        previous, now = now, size()
+        if (now == previous > before or waited_s > wait_s) and not _has_yet_to_answer(pid):
+            break
+    return before
+
+
+def where_signal_is(pid: int) -> set[str]:
+    """In which sets of a process's first thread the signal is: `SigCgt` (caught), `ShdPnd` (on its way), `SigBlk`
+    (held back). Empty where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            sets = [line.split(":") for line in status if line.startswith(("Sig", "Shd"))]
+    except OSError:
+        return set()
+    return {name for name, mask in sets if name != "SigQ" and int(mask, 16) >> (_WHERE_SIGNAL - 1) & 1}
+
+
+def _has_yet_to_answer(pid: int) -> bool:
+    """Whether the signal is on its way, or is being answered: while it is, it is held back, and not on its way."""
+    return len(where_signal_is(pid) & {"ShdPnd", "SigBlk"}) == 1
 
 
 def users_part(stack: str) -> str:
