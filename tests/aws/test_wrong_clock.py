@@ -151,7 +151,7 @@ def test_an_answer_without_a_date_tells_nothing():
     for answer in ({}, {"ResponseMetadata": {"HTTPHeaders": {}}}, {"ResponseMetadata": {"HTTPHeaders": {"date": "?"}}}):
         clock.note(answer, 0.0)
     clock.note(an_answer(time.time() - 200), 0.0)
-    assert clock.ahead_s == pytest.approx(200, abs=50)
+    assert clock.ahead_s == pytest.approx(200, abs=15)
 
 
 @pytest.mark.parametrize("jump_s", [-200.0, 200.0])
@@ -160,10 +160,10 @@ def test_a_clock_that_is_set_meanwhile_moves_nothing(monkeypatch, jump_s):
     clock.note(an_answer(real()), 0.1)
     before = clock.now()
     monkeypatch.setattr(time, "time", lambda: real() + jump_s)
-    assert clock.now() - before == pytest.approx(0, abs=50)
-    assert clock.ahead_s == pytest.approx(jump_s, abs=50)  # so that what is stamped here is written down right
+    assert clock.now() - before == pytest.approx(0, abs=15)
+    assert clock.ahead_s == pytest.approx(jump_s, abs=15)  # so that what is stamped here is written down right
     clock.note(an_answer(real()), 0.1)
-    assert clock.now() - before == pytest.approx(0, abs=50)
+    assert clock.now() - before == pytest.approx(0, abs=15)
     monkeypatch.setattr(time, "time", real)
     assert clock.ahead_s == 0.0
 
@@ -172,10 +172,10 @@ def test_an_answer_is_looked_at_at_once_after_the_clock_was_set(monkeypatch):
     clock, real = ServiceClock(), time.time
     clock.note(an_answer(real() - 200), 0.1)
     clock.note(an_answer(real()), 0.1)  # too soon to be looked at
-    assert clock.now() == pytest.approx(real() - 200, abs=50)
+    assert clock.now() == pytest.approx(real() - 200, abs=15)
     monkeypatch.setattr(time, "time", lambda: real() + 60)  # as of a machine that was put aside, and runs on elsewhere
     clock.note(an_answer(real()), 0.1)
-    assert clock.now() == pytest.approx(real(), abs=50)
+    assert clock.now() == pytest.approx(real(), abs=15)
 
 
 def test_what_is_appended_after_the_clock_was_set_back_follows_what_was_there(aws_stores, monkeypatch):
