@@ -26,6 +26,8 @@ from pathlib import Path
 
 import pytest
 
+#: The first of these waits for all pages: that is given more time than a test has.
+pytestmark = pytest.mark.timeout(1000)
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(page.stem for page in DOCS.glob("*.md") if "<!-- blocks: run -->" in page.read_text(encoding="utf-8"))
@@ -171,7 +173,7 @@ def outcome(tmp_path_factory):
         input=json.dumps({page: list(blocks(page)) for page in PAGES}),
         text=True,
         check=True,
-        timeout=400,
+        timeout=900,
     )
     outcome = json.loads((folder / "outcome.json").read_text())
     if os.environ.get("FANFOLD_UPDATE_DOCS"):

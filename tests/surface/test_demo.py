@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)  # more than the demo is given
 def test_the_demo_fans_a_year_out_folds_it_back_and_draws_it(tmp_path):
     shutil.copytree(ROOT / "demo", tmp_path / "demo", ignore=shutil.ignore_patterns(".fanfold", "*.png"))
     environment = {name: value for name, value in os.environ.items() if name != "FANFOLD_HOME"}

@@ -217,7 +217,7 @@ def test_who_waits_for_cancelled_calls_is_told(tmp_path, options):
 
 
 def test_a_job_whose_calls_were_all_cancelled_at_once_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(executor_jobs, "_LINGER_S", 0.5)
+    monkeypatch.setattr(executor_jobs, "_LINGER_S", 2.0)
     with fanfold.Executor(1, cache=True) as executor:
         one = executor.submit(doubled, x=1)
         assert one.cancel()
