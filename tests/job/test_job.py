@@ -77,8 +77,9 @@ def test_pending_and_running_tell_their_arguments(held, eventually):
     assert (job.running(), job.pending()) == ({}, {})
 
 
-def test_wait_gives_up_after_its_timeout_and_the_job_goes_on(held):
+def test_wait_gives_up_after_its_timeout_and_the_job_goes_on(held, eventually):
     job, release = held
+    eventually(job.running)
     with pytest.raises(fanfold.WaitTimeout, match=rf"{job.id} is not complete yet: .*running.*\n.*get_job"):
         job.wait(timeout=0.1)
     release()
