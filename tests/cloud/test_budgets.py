@@ -16,13 +16,15 @@ from fanfold.submission.prepare import prepare, resolve_call
 
 
 @fanfold.udf
-def half_a_second(x: int, go: str = ""):
-    """Where it is to wait for a file, the runs from the eighth on do: all before them have cost enough by then."""
+def half_a_second(x: int, folder: str = ""):
+    """With a folder, no more than eight end before there is a file `go` in it: they have cost enough by then."""
     time.sleep(0.5)
     deadline = time.monotonic() + 200
-    while go and x >= 8 and not os.path.exists(go):
+    while folder and not os.path.exists(f"{folder}/go") and len(os.listdir(folder)) >= 8:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    if folder:
+        open(f"{folder}/{x}", "w").close()
     return x
 
 
@@ -37,11 +39,11 @@ def started(count, budget_usd, ramp=(), constants=(), **asked):
 
 @pytest.mark.usefixtures("on_cloud")
 def test_no_more_runs_begin_when_the_budget_is_reached_and_a_higher_one_goes_on(eventually, tmp_path):
-    go = tmp_path / "go"
-    job = started(12, 0.00015, constants={"go": str(go)}, instance_type=None, max_workers=2)  # a run: about $0.000035
+    asked = {"instance_type": None, "max_workers": 2}
+    job = started(12, 0.00015, constants={"folder": str(tmp_path)}, **asked)  # a run costs about $0.000035
     log = job.tracker.engine.stores.log
     eventually(lambda: log.get_job(job.id).cancelled_at is not None)  # its workers have done that
-    go.touch()
+    (tmp_path / "go").touch()
     job.wait(60)
     counts = job.counts()
     assert 1 <= counts["succeeded"] < 12
