@@ -1,4 +1,4 @@
-"""A worker is asked where it stands, whoever else has the processor meanwhile."""
+"""A worker is asked where it stands, though others have the processor meanwhile."""
 
 from __future__ import annotations
 

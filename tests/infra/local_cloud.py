@@ -101,7 +101,7 @@ def ministack(folder: Path) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    """One that stays free until the server takes it: whoever asks for any is given one above these."""
+    """One that stays free until the server takes it: to who asks for any the system gives one above these."""
     while True:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port := random.randrange(20_000, 32_000)))
