@@ -42,6 +42,9 @@ def test_what_a_file_names_counts_with_it(scenes):
         ("scene.img", "scene.hdr"),
         ("scene.TIF", "scene.TFW"),
         ("scene.png", "scene.wld"),
+        ("scene.png", "scene.png.aux.xml"),
+        ("scene.tif", "scene.tif.ovr"),
+        ("scene.tif", "scene.tif.msk"),
         ("towns.gpkg", "towns.gpkg-wal"),
         ("towns.duckdb", "towns.duckdb.wal"),
     ],
@@ -53,6 +56,19 @@ def test_what_lies_beside_a_raster_or_a_database_counts_with_it(scenes, name, ot
     assert [cached(length, [path]) for _ in range(2)] == [0, 1]
     age(write(scenes, other, "else"))
     assert [cached(length, [path]) for _ in range(2)] == [0, 1]
+
+
+def statistics(path: Path) -> int:
+    path.with_name(f"{path.name}.aux.xml").write_text("mean")
+    return length(path)
+
+
+def test_what_a_run_has_had_put_beside_its_raster_is_its_own(scenes, capfd):
+    path = write(scenes, "scene.tif", "scene")
+    assert [cached(statistics, [path]) for _ in range(2)] == [0, 1]
+    assert capfd.readouterr().err == ""
+    write(scenes, "scene.tif", "other")
+    assert cached(statistics, [path]) == 0
 
 
 def length(path: Path) -> int:

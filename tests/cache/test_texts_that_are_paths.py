@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Optional, TypedDict, Union
+from typing import Annotated, Optional, TypedDict, TypeVar, Union
 
 import pytest
 
@@ -48,7 +48,22 @@ def some(path: list[Annotated[str | Path, "of scenes"]]) -> str:
     return either(path[0])
 
 
-@pytest.mark.parametrize(("udf", "given"), [(either, str), (either_or_none, str), (some, lambda path: [str(path)])])
+PathOrText = TypeVar("PathOrText", str, Path)
+AnyPath = TypeVar("AnyPath", bound=str | Path)
+
+
+def one_kind(path: PathOrText) -> PathOrText:
+    return type(path)(either(path))
+
+
+def any_kind(path: AnyPath) -> str:
+    return either(path)
+
+
+@pytest.mark.parametrize(
+    ("udf", "given"),
+    [(either, str), (either_or_none, str), (one_kind, str), (any_kind, str), (some, lambda path: [str(path)])],
+)
 def test_a_text_counts_where_its_annotation_takes_a_path_as_well(scenes, udf, given):
     path = scenes / "scene"
     for content in ("old", "new"):

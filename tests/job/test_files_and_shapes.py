@@ -229,8 +229,43 @@ def test_a_format_that_cannot_hold_the_results_advises_another(tmp_path):
 
 def test_an_ending_that_is_no_format_is_refused_before_anything_is_waited_for():
     job = fanfold.submit(frame_or_none, [0], collect=False)
-    with pytest.raises(fanfold.InputError, match=r"out\.xlsx: no format has this ending"):
+    with pytest.raises(fanfold.InputError, match=r"out\.xlsx: no format has this ending") as raised:
         job.collect("out.xlsx")
+    assert ".parquet, .geoparquet, .csv" in raised.value.next_step
+    assert "job.collect().to_excel(...)" in raised.value.next_step
+
+
+def test_what_an_ending_that_is_no_format_is_advised_works(tmp_path):
+    job = fanfold.submit(numbers_of, [1, 2], collect=False)
+    for ending, read in ((".feather", pd.read_feather), (".json", pd.read_json), (".pkl", pd.read_pickle)):
+        with pytest.raises(fanfold.InputError) as raised:
+            job.collect(f"out{ending}")
+        *_, names = raised.value.next_step.partition("job.collect()")
+        written = job.collect()
+        for name in names.removesuffix("(...).").strip(".").split("()."):
+            written = getattr(written, name)(*([tmp_path / f"out{ending}"] if name.startswith("to_") else ()))
+        assert read(tmp_path / f"out{ending}")["half"].to_list() == [0.5, 1.0]
+
+
+def numbers_of(n: int):
+    return {"half": n / 2}
+
+
+def raster_or_dataset(kind: str):
+    import numpy as np
+    import xarray as xr
+    from affine import Affine
+
+    return (np.ones((2, 2)), Affine.identity(), "EPSG:4326") if kind == "raster" else xr.Dataset({"t": 1.0})
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("raster", ".tif"), ("dataset", ".zarr or .nc")])
+def test_a_table_that_cannot_hold_rasters_or_datasets_advises_what_can(tmp_path, kind, ending):
+    job = fanfold.submit(raster_or_dataset, [kind], collect=False)
+    with pytest.raises(fanfold.CodecError, match=r"\.parquet cannot hold this frame") as raised:
+        job.collect(tmp_path / "out.parquet")
+    assert raised.value.next_step.startswith(f"write {ending}, or")
+    assert "\n" not in raised.value.message
 
 
 @pytest.mark.parametrize("name", ["OUT.PARQUET", "out.CSV", "out.GPKG"])

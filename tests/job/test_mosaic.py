@@ -342,8 +342,9 @@ def test_a_run_whose_raster_has_no_pixels_has_nothing_to_give(tmp_path):
         (np.ones((2, 2), "uint8"), at(0, 2), UTM),
     )
     assert values.tolist() == [[[1, 1], [1, 1]]]
-    with pytest.raises(CodecError, match=r"n\.tif would hold nothing"):
+    with pytest.raises(CodecError, match=r"n\.tif would hold nothing") as raised:
         written(tmp_path / "n.tif", (np.zeros((2, 0), "uint8"), at(0, 0), UTM))
+    assert raised.value.next_step == "have a run return a raster: all results are None, or empty."
 
 
 def test_large_integers_are_not_rounded_beside_another_type_of_pixels(tmp_path):

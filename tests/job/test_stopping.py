@@ -109,6 +109,24 @@ def test_another_line_is_another_failure():
     assert not any(watch.note(event.status, event.error) for event in [*first, *other])
 
 
+def of_a_library(*lines):
+    """The failure of a run whose own line called a library, which raised at another of its lines."""
+    frames = "".join(f'  File "{name}", line {line}, in f\n' for name, line in lines)
+    error = RunError(
+        "JSONDecodeError", "no JSON", f"Traceback (most recent call last):\n{frames}JSONDecodeError: no JSON"
+    )
+    return RunStatus.FAILED, error
+
+
+def test_the_line_is_that_of_the_users_own_code_wherever_in_a_library_it_is_raised():
+    library = "/usr/lib/python3.12/json/decoder.py"
+    watch = FailureWatch("same")
+    ends = [watch.note(*of_a_library(("tiles.py", 7), (library, line))) for line in range(10)]
+    assert ends[-1] == "the first 10 runs all failed with JSONDecodeError at tiles.py:7"
+    watch = FailureWatch("same")
+    assert not any(watch.note(*of_a_library(("tiles.py", 7 + line % 2), (library, 338))) for line in range(30))
+
+
 def ended_at(*lines, status=RunStatus.TIMED_OUT, type="TimeoutError"):
     """The end of a run at a limit, which stood at these lines, the innermost first."""
     dump = "\n".join(f'  File "{name}", line {line} in f' for name, line in lines)
@@ -124,6 +142,17 @@ def test_runs_that_all_hang_or_run_out_of_memory_at_one_place_end_the_job(status
     assert [watch.note(*hangs) for _ in range(10)][-1] == f"the first 10 runs all failed with {type} at tiles.py:7"
     climbing = FailureWatch("same", escalates=True)
     assert not any(climbing.note(*hangs) for _ in range(20))
+
+
+def test_a_run_that_met_its_limit_before_the_udf_began_says_nothing_of_the_code():
+    hangs, begins = ended_at(("tiles.py", 7)), ended_at(("<frozen importlib._bootstrap>", 1147))
+    watch = FailureWatch("same")
+    ends = [watch.note(*one) for _ in range(10) for one in (begins, ended_at(), hangs)]
+    assert ends[-1] == "the first 10 runs all failed with TimeoutError at tiles.py:7"
+    assert not any(ends[:-1])
+    without_a_dump = RunStatus.OUT_OF_MEMORY, RunError("MemoryError", "killed", "")
+    watch = FailureWatch("same")
+    assert [watch.note(*without_a_dump) for _ in range(10)][-1] == "the first 10 runs all failed with MemoryError"
 
 
 def test_runs_that_compute_for_too_long_each_stand_elsewhere():

@@ -152,3 +152,17 @@ def test_a_variable_that_was_set_again_or_removed_stays_here_and_is_named(desk, 
     assert bundle.left_statements == ("line 2: os.environ['OF_TESTS'] = '1'",)
     assert "secret" not in bundle.graph
     assert list(fanfold.submit(module.main, [{}], collect=False).results()) == [os.environ.get("OF_TESTS")]
+
+
+@pytest.mark.parametrize(
+    "how", ["environ['FANFOLD_OF_TESTS'] = str(1)", "environ.setdefault('FANFOLD_OF_TESTS', str(1))"]
+)
+def test_what_a_file_tells_fanfold_itself_is_no_reason_for_an_error_of_the_udfs(desk, monkeypatch, how) -> None:
+    monkeypatch.setenv("FANFOLD_OF_TESTS", "1")
+    module = desk.module(f"""
+        import os
+        os.{how}
+        def main(): raise ValueError("no")
+    """)
+    assert not capture(module.main).left_statements
+    assert [each.name for each in fanfold.explain(module.main).left] == [f"os.{how}"]

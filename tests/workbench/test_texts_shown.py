@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fanfold.job.causes import raising_line
+from fanfold.core.raising import raising_line
 from fanfold.workbench.layout import set_text
 from fanfold.workbench.previews import as_text
 

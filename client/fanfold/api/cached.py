@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from fanfold.contract.layout import ENV_SCRATCH
+from fanfold.contract.records import NamedTuple
 from fanfold.core.cache_key import parse_age
 from fanfold.core.processes import Locked
 from fanfold.errors import CaptureError, CodecError, InputError
@@ -157,7 +158,11 @@ def _alone(path: Path) -> Iterator[None]:
             os.close(fd)
 
 
-_Stamps = Mapping["NamedPath", str]
+class _Stamps(NamedTuple):
+    """What the files lead to that a call is given, and how the folders are among them; None where none is."""
+
+    files: Mapping[NamedPath, str]
+    folders: dict[str, str] | None = None
 
 
 def _read(path: Path, max_age_s: float, given: _Stamps | None) -> tuple[Any] | None:
@@ -170,8 +175,10 @@ def _read(path: Path, max_age_s: float, given: _Stamps | None) -> tuple[Any] | N
             return None
         head, _, data = path.read_bytes().partition(b"\n")
         codec, *marks = head.decode().split(" ")
+        if given.folders is not None and not _are_same(given.folders, marks.pop() if marks else ""):
+            return None
         return (decode(codec, data),) if marks == _marks(given, codec, data) else None
-    except (OSError, CodecError, UnicodeDecodeError, CannotLook):  # there is none, or half of one
+    except (OSError, CodecError, ValueError, CannotLook):  # there is none, or half of one
         return None
 
 
@@ -180,11 +187,12 @@ def _write(path: Path, value: Any, before: _Stamps | None, after: _Stamps | None
     from fanfold.codec import encode
     from fanfold.codec.paths import CannotLook, changed_meanwhile
 
-    if before is None or after is None or changed_meanwhile(before, after.__getitem__):
+    if before is None or after is None or changed_meanwhile(before.files, after.files.__getitem__):
         return
     with suppress(CodecError, OSError, CannotLook):  # what cannot be kept is computed again
         encoded = encode(value)
-        head = " ".join([encoded.codec, *_marks(after, encoded.codec, encoded.data)])
+        sealed = [] if after.folders is None else [_sealed(before.folders or {}, after.folders)]
+        head = " ".join([encoded.codec, *_marks(after, encoded.codec, encoded.data), *sealed])
         path.parent.mkdir(parents=True, exist_ok=True)
         own = path.with_name(f"{path.name}.{os.getpid()}")
         own.write_bytes(head.encode() + b"\n" + encoded.data)
@@ -193,15 +201,36 @@ def _write(path: Path, value: Any, before: _Stamps | None, after: _Stamps | None
 
 def _stamps(texts: Sequence[str]) -> _Stamps | None:
     """What the files that encoded values name lead to now; None where nobody can tell."""
-    from fanfold.codec.paths import CannotLook, Stamps, argument_paths
+    from fanfold.codec.paths import CannotLook, Stamps, argument_paths, is_of_folder
 
     stamps = Stamps()
+    of_code = texts[-1]
     try:
         paths = argument_paths(texts, (), here=True)
         stamps.look(paths)
-        return {one: stamps.of(one) for one in paths}
+        found = {one: stamps.of(one) for one in paths}
     except CannotLook:
         return None
+    folders = [one for one, stamp in found.items() if is_of_folder(stamp)]
+    if not folders:
+        return _Stamps(found)
+    from fanfold.codec.folders import states
+
+    held = argument_paths([of_code], (), here=True)
+    return _Stamps(found, states(one.path for one in folders if one not in held))
+
+
+def _sealed(before: dict[str, str], after: dict[str, str]) -> str:
+    """Which folders the call has not written to, as a word."""
+    from fanfold.codec.folders import seal
+
+    return seal(before, after).encode().hex()
+
+
+def _are_same(folders: dict[str, str], sealed: str) -> bool:
+    from fanfold.codec.folders import is_whole
+
+    return is_whole(bytes.fromhex(sealed).decode(), folders)
 
 
 def _marks(given: _Stamps, codec: str, data: bytes) -> list[str]:
@@ -211,9 +240,9 @@ def _marks(given: _Stamps, codec: str, data: bytes) -> list[str]:
 
     text = text_of(codec, data)
     named = result_paths(text.decode(), texts=False, here=True) if text else []
-    if not given and not named:
+    if not given.files and not named:
         return []
-    listed = hashlib.sha256(repr(sorted(given.items())).encode()).hexdigest()
+    listed = hashlib.sha256(repr(sorted(given.files.items())).encode()).hexdigest()
     return [listed, Stamps().digest(named, of_result=True)]
 
 

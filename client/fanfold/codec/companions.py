@@ -13,6 +13,8 @@ from html import unescape
 from fanfold.codec.paths import JOURNALS, RASTERS, SHAPEFILE, VRT
 
 _BESIDE_A_SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg")
+#: GDAL's own: what it knows of a raster that has no room for it, coarser levels, and a mask.
+_BESIDE_A_RASTER = (".aux.xml", ".ovr", ".msk")
 _NAMED = re.compile(rb"<(?:SourceFilename|SourceDataset|SrcDataSource)\b([^>]*)>([^<]*)<")
 _RELATIVE = re.compile(rb"relativeToVRT\s*=\s*[\"']1")
 
@@ -26,7 +28,8 @@ def beside(path: str) -> list[str]:
         return []
     world = f"{ending[:2]}{ending[-1]}w".lower()  # `.tfw` of `.tif`
     others = (".hdr", ".wld", world, ".prj")
-    return [stem + (other.upper() if ending.isupper() else other) for other in others]
+    named = [stem + (other.upper() if ending.isupper() else other) for other in others]
+    return named + [path + other for other in _BESIDE_A_RASTER]
 
 
 def _has_bytes(path: str) -> bool:

@@ -70,6 +70,11 @@ class NamedPath(NamedTuple):
         return self.is_made_of_others or (self.path.lower().endswith((*RASTERS, *JOURNALS)) and not self.is_far)
 
     @property
+    def is_raster(self) -> bool:
+        """Whether it is named like a raster of a machine, beside which other files may lie."""
+        return not self.is_far and self.path.lower().endswith(RASTERS)
+
+    @property
     def is_in_s3(self) -> bool:
         """Whether it leads into S3, where one can look."""
         return self.path.startswith((S3, _VSI_S3))
@@ -82,9 +87,15 @@ class CannotLook(Exception):
 def changed_meanwhile(before: Mapping[NamedPath, str], stamp_now: Callable[[NamedPath], str]) -> list[NamedPath]:
     """Those of the paths that led to something before, and lead to something else now.
 
-    What was read of them is one or the other, and nobody can tell which. What was absent cannot have been read.
+    What was read of them is one or the other, and nobody can tell which. What was absent cannot have been read; so it is
+    with what lies beside a raster by now alone: to ask GDAL for statistics makes an `.aux.xml`.
     """
-    return [path for path, stamp in before.items() if stamp not in (ABSENT, stamp_now(path))]
+    found = []
+    for path, stamp in before.items():
+        now = stamp_now(path)
+        if stamp not in (ABSENT, now) and not (path.is_raster and now.startswith(f"{stamp} ")):
+            found.append(path)
+    return found
 
 
 def names_paths(text: str) -> bool:
@@ -382,6 +393,11 @@ def on_disk(path: str, *, deep: bool) -> str:
     return "folder" if set(marks) == {ABSENT} else f"store {' '.join(marks)}"
 
 
+def is_of_folder(stamp: str) -> bool:
+    """Whether a stamp is that of a folder which counts by being there."""
+    return stamp == "folder" or stamp.startswith("store ")
+
+
 def is_store(folder: str) -> bool:
     """Whether a folder is a Zarr store."""
     return any(os.path.exists(os.path.join(folder, name)) for name in _STORE_MARKS)
@@ -434,7 +450,7 @@ def _matched(pattern: str) -> str:
 
 def content(path: str) -> str:
     """A hash of a file's bytes, or of the names and bytes of all files in a folder. Raises `FileNotFoundError`."""
-    return _folder(path, _hash_of) if os.path.isdir(path) else _hash_of(path)
+    return _folder(path, _hash_if_file) if os.path.isdir(path) else _hash_of(path)
 
 
 def content_of_matches(pattern: str) -> str:
@@ -466,6 +482,11 @@ def _folder(path: str, told: Callable[[str], str]) -> str:
             where = os.path.join(parent, name)
             digest.update(f"{os.path.relpath(where, path)}\0{told(where)}\n".encode(errors="replace"))
     return digest.hexdigest()
+
+
+def _hash_if_file(path: str) -> str:
+    """A hash of the bytes of what a folder has under a name; a link that leads nowhere and a pipe have none."""
+    return _hash_of(path) if os.path.isfile(path) else "no file"
 
 
 def _hash_of(path: str) -> str:

@@ -108,6 +108,11 @@ def returned_key(key: str) -> str:
     return sha256(f"{key} returned".encode()).hexdigest()
 
 
+def sealed_key(key: str) -> str:
+    """Where the cache keeps how the folders were that a run was given (`codec.folders`)."""
+    return sha256(f"{key} folders".encode()).hexdigest()
+
+
 def key_text(text: str) -> str:
     """What of an encoded text counts: of a secret its name, which is the same for every job; of a result its hash."""
     if _BLOB in text:

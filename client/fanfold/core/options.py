@@ -95,7 +95,6 @@ STOP_ON_ERROR = (SAME, FIRST, NEVER)
 
 #: So many runs that fail the same way, and none that succeeds, are a fault of the code, not of an input.
 _FIRST_RUNS = 10
-_LOCATION = r'File "([^"]*)", line (\d+)'
 _FAILED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
 
 
@@ -117,6 +116,8 @@ class FailureWatch:
         if self._rule != SAME:
             return ""
         failure = _failure(status, error) if status in self._kinds and error is not None else None
+        if failure is not None and not failure[1]:
+            return ""  # ended before it was anywhere: it says nothing of the code
         if failure is None or self._first not in (None, failure):
             self._rule = NEVER
             return ""
@@ -133,10 +134,18 @@ def _failure(status: RunStatus, error: RunError) -> tuple[str, list[str]]:
     """What an exception is and where it was raised; its message may name the input, and is another for each run.
 
     Of a run that was ended at a limit it is where each of its calls stood: one that hangs stands there, one that
-    computes is elsewhere each time.
+    computes is elsewhere each time. Of any other it is the line of the user's own code: a library may raise the same
+    at many of its lines, and at one of them for many reasons. Nowhere: a run that met its limit before the UDF began.
     """
-    found = [f"{file}:{line}" for file, line in re.findall(_LOCATION, error.traceback)] or [""]
-    return error.type, found[-1:] if status is RunStatus.FAILED else found
+    from fanfold.core.raising import frames_in, is_own, raising_line
+
+    if status is RunStatus.FAILED:
+        line = raising_line(error.traceback)
+        return error.type, [f"{line.file}:{line.number}" if line else ""]
+    frames = frames_in(error.traceback)
+    if error.traceback and not any(map(is_own, frames)):
+        return error.type, []
+    return error.type, [f"{frame.file}:{frame.number}" for frame in frames] or [""]
 
 
 RetryOn = Iterable[type[BaseException] | str]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from fanfold.contract.records import made_of
-from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
+from fanfold.core.cache_key import RETURNED, returned_key, sealed_key, stamped_key
 from fanfold.core.models import (
     TELEMETRY,
     THROTTLED,
@@ -36,7 +36,7 @@ from fanfold.execution.calls import Assignment, Call, Feed, Report
 from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.pool.pool import Pool
 from fanfold.execution.pool.scheduler import BATCH
-from fanfold.execution.worker.marks import CHANGED, GIVEN, GOT, UNSEEN
+from fanfold.execution.worker.marks import CHANGED, FOLDERS, GIVEN, GOT, UNSEEN
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM, disk_errors
 from fanfold.stores.keys import result_key
@@ -472,8 +472,23 @@ class Recorder:
             key = stamped_key(key, given)
         yield CacheEntry(key, event.output, event.at, took_s, event.job_id)
         if got is not None:
-            seal = Output(RETURNED, sha256(got.encode()).hexdigest(), len(got), got.encode())
-            yield CacheEntry(returned_key(key), seal, event.at, 0.0, event.job_id)
+            yield CacheEntry(returned_key(key), _seal(got), event.at, 0.0, event.job_id)
+        if (folders := event.data.get(FOLDERS)) is not None:
+            self._say_not_looked_into(folders)
+            yield CacheEntry(sealed_key(key), _seal(folders), event.at, 0.0, event.job_id)
+
+    def _say_not_looked_into(self, folders: str) -> None:
+        """Say on stderr, once, which folder is too large for each file in it to count."""
+        from fanfold.codec.folders import MOST_ENTRIES, not_looked_into
+
+        large = not_looked_into(folders)
+        if large and not self._has_said:
+            self._has_said = True
+            sys.stderr.write(
+                f"fanfold: more than {MOST_ENTRIES:,} files lie in {large[0]}, which runs of {self._header.name} are"
+                " given: a change of one of them is not seen, and results come from the cache. If runs read them, name"
+                ' the parameter, as in depends_on=["folder"]: then all files count.\n'
+            )
 
     def _say_changed(self, path: str) -> None:
         """Say on stderr, once, why a result will not serve again."""
@@ -484,6 +499,10 @@ class Recorder:
                 " other job, for nobody can tell which of the two it has read. Have a run return the paths that it"
                 " writes.\n"
             )
+
+
+def _seal(text: str) -> Output:
+    return Output(RETURNED, sha256(text.encode()).hexdigest(), len(text.encode()), text.encode())
 
 
 def _plain_entries(ends: Sequence[Event], cache_keys: CacheKeys) -> list[CacheEntry]:

@@ -13,11 +13,12 @@ from fanfold.codec.paths import (
     Stamps,
     argument_paths,
     code_paths,
+    is_of_folder,
     names_paths,
     result_paths,
 )
 from fanfold.codec.registry import is_known
-from fanfold.core.cache_key import returned_key, stamped_key
+from fanfold.core.cache_key import returned_key, sealed_key, stamped_key
 from fanfold.core.models import PATH_TAG, CacheEntry, JobHeader, Output, PathRules
 from fanfold.engines.base import Stores
 from fanfold.errors import CaptureError, ResultDamaged
@@ -42,6 +43,9 @@ class CacheReader:
         self._stamps = Stamps()
         self._names_paths = bool(rules.parameters) or any(map(names_paths, self._shared))
         self._has_noted = False
+        #: Under which keys results are kept whose runs were given folders; how those are that were looked into.
+        self._given_folders: set[str] = set()
+        self._folders: dict[str, str] = {}
 
     def lookup(self, keys: Sequence[str], texts: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
         """The results that may serve again, by the key that was asked for.
@@ -59,6 +63,7 @@ class CacheReader:
         if not (self._names_paths or any(map(names_paths, texts))):
             return {key: key for key in keys}
         named = [argument_paths([text, *self._shared], self._rules.parameters, here=self._here) for text in texts]
+        of_code = set(argument_paths(self._shared[1:], (), here=True))
         stored = {}
         try:
             self._stamps.look(path for paths in named for path in paths)
@@ -67,14 +72,17 @@ class CacheReader:
             return {key: key for key, paths in zip(keys, named, strict=True) if not paths}
         for key, paths in zip(keys, named, strict=True):
             try:
-                stored[stamped_key(key, self._stamps.digest(paths) if paths else "")] = key
+                own = stamped_key(key, self._stamps.digest(paths) if paths else "")
+                stored[own] = key
+                if any(is_of_folder(self._stamps.of(one)) for one in paths if one not in of_code):
+                    self._given_folders.add(own)
             except CannotLook as reason:
                 self._note(reason)
         return stored
 
     def without_changed(self, known: dict[str, CacheEntry]) -> dict[str, CacheEntry]:
         """Those of some results that can be read, and name no files, or files that are as their runs left them."""
-        known = {key: entry for key, entry in known.items() if is_known(entry.output.codec)}
+        known = self._with_same_folders({key: one for key, one in known.items() if is_known(one.output.codec)})
         doubtful = [key for key, entry in known.items() if self._may_name_paths(entry.output)]
         if not doubtful:
             return known
@@ -84,6 +92,22 @@ class CacheReader:
             if not self._is_as_left(known[key].output, None if seal is None else seal.output.inline):
                 del known[key]
         return known
+
+    def _with_same_folders(self, known: dict[str, CacheEntry]) -> dict[str, CacheEntry]:
+        """Those in whose folders nothing has changed, where their runs did not write there."""
+        given = self._given_folders & known.keys()
+        if not given:
+            return known
+        from fanfold.codec.folders import is_whole
+
+        seals = self._stores.cache.lookup([sealed_key(key) for key in given], max_age_s=math.inf)
+        changed = set()
+        for key in given:
+            seal = seals.get(sealed_key(key))
+            inline = None if seal is None else seal.output.inline
+            if inline is None or not is_whole(inline.decode(), self._folders):
+                changed.add(key)
+        return {key: entry for key, entry in known.items() if key not in changed}
 
     def _may_name_paths(self, output: Output) -> bool:
         check = self._rules.check_results

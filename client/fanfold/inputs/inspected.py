@@ -129,7 +129,8 @@ def _takes_path_or_text(annotation: Any, depth: int = _DEPTH) -> bool:
     So it is where a field of a class is annotated like that.
     """
     members = _members(annotation)
-    if typing.get_origin(annotation) in (typing.Union, UnionType) and str in members and any(map(_is_path, members)):
+    is_either = isinstance(annotation, typing.TypeVar) or typing.get_origin(annotation) in (typing.Union, UnionType)
+    if is_either and str in members and any(map(_is_path, members)):
         return True
     return depth > 0 and any(_takes_path_or_text(one, depth - 1) for one in (*members, *_fields(annotation)))
 
@@ -155,6 +156,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     annotation = getattr(annotation, "__value__", annotation)  # of `type Place = str | Path`
     if typing.get_origin(annotation) is typing.Literal:
         return ()
+    if isinstance(annotation, typing.TypeVar):
+        return annotation.__constraints__ or (() if annotation.__bound__ is None else (annotation.__bound__,))
     arguments = typing.get_args(annotation)
     return arguments[:1] if typing.get_origin(annotation) is typing.Annotated else arguments
 

@@ -10,31 +10,10 @@ from pathlib import PurePosixPath
 from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunError, RunStatus
+from fanfold.core.raising import RaisingLine, raising_line
 from fanfold.core.shown import short
 from fanfold.errors import FanfoldError
 from fanfold.job.results import Contents
-
-# Where a failure was raised: the last line of the user's own code in its traceback.
-
-#: A group of exceptions has its frames behind a line that is drawn at its left.
-_FRAME = re.compile(r'^[\s|]*File "([^"\n]+)", line (\d+)(?:, in (\S+))?', re.MULTILINE)
-#: Folders of other people's code.
-_FOREIGN = ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen", "<string>")
-
-
-class RaisingLine(NamedTuple):
-    """A file as the traceback names it, the number of a line in it, and the function that it stands in."""
-
-    file: str
-    number: int
-    function: str = ""
-
-
-def raising_line(traceback: str) -> RaisingLine | None:
-    """The line that raised: the last frame in the user's own files, else the last one; None where there is no frame."""
-    frames = [RaisingLine(file, int(number), function or "") for file, number, function in _FRAME.findall(traceback)]
-    own = [frame for frame in frames if not any(part in frame.file for part in _FOREIGN)]
-    return next(reversed(own or frames), None)
 
 
 def is_file(named: str, file: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from fanfold.errors import CodecError, InputError, MissingPackage
 from fanfold.inputs.stored import suffix_of
 from fanfold.job.nodata import rounds
-from fanfold.job.results import say_none
+from fanfold.job.results import nothing_to_hold, say_none
 from fanfold.job.tiles import placed
 from fanfold.job.written import written_whole
 
@@ -60,8 +60,8 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
 
     A run that has nothing to give returns None, or a part without any length, and is left out.
     """
-    kept = [place for place, value in enumerate(values) if value is not None]
-    say_none(len(values) - len(kept), len(values))
+    kept, count = [place for place, value in enumerate(values) if value is not None], len(values)
+    say_none(count - len(kept), count)
     labels, values = [labels[place] for place in kept], [values[place] for place in kept]
     for label, value in zip(labels, values, strict=True):
         if not _is_dataset(value):
@@ -71,7 +71,7 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
                 next_step="have each run return an xarray Dataset or DataArray with its coordinates.",
             )
     if not values:
-        raise CodecError(f"{path.name} would hold nothing: no run has a result.", next_step="see job.errors().")
+        raise nothing_to_hold(path, "dataset", count)
     parts = [
         value.to_dataset(name=value.name or "result") if hasattr(value, "to_dataset") else value for value in values
     ]

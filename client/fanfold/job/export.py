@@ -114,7 +114,8 @@ def check_target(to: str | os.PathLike[str]) -> None:
     if suffix_of(path.name) not in (*_WRITERS, *MOSAICS, VRT, *CUBES):
         formats = ", ".join((*_WRITERS, MOSAICS[0], VRT, *CUBES))
         raise InputError(
-            f"{address or path}: no format has this ending.", next_step=f"end the name with one of {formats}."
+            f"{address or path}: no format has this ending.",
+            next_step=f"end the name with one of {formats}{_by_pandas(suffix_of(path.name))}.",
         )
     if address is not None:
         check_address(address)
@@ -125,6 +126,22 @@ def check_target(to: str | os.PathLike[str]) -> None:
         from fanfold.job.cube import check_store
 
         check_store(path)
+
+
+#: So much of a library's message is told.
+_LONGEST = 200
+#: How pandas writes the collected frame in formats that are no ending here.
+_PANDAS = {
+    ".json": "reset_index().to_json",
+    ".tsv": "to_csv",
+    ".xlsx": "to_excel",
+    ".pkl": "to_pickle",
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), "reset_index().to_feather"),
+}
+
+
+def _by_pandas(suffix: str) -> str:
+    return f", or have pandas write it: job.collect().{_PANDAS[suffix]}(...)" if suffix in _PANDAS else ""
 
 
 def collect_into(
@@ -180,10 +197,27 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
         fitting = "columns of one type each"
         if isinstance(error, WithoutShapes):
             others, fitting = [".parquet", ".csv"], "a GeoDataFrame, or shapes"
+        others = _made_for(frame) or others
         raise CodecError(
-            f"{suffix} cannot hold this frame: {str(error).rstrip('.')}.",
+            f"{suffix} cannot hold this frame: {_on_one_line(str(error)).rstrip('.')}.",
             next_step=f"write {' or '.join(others)}, or have the UDF return {fitting}.",
         ) from error
+
+
+def _made_for(frame: pd.DataFrame) -> list[str]:
+    """The endings for results that are datasets of xarray, or arrays beside where they lie; none for any others."""
+    results = frame.get("result", ())
+    first: Any = next((one for one in results if one is not None), None)
+    if type(first).__module__.partition(".")[0] == "xarray":
+        return list(CUBES)
+    is_raster = isinstance(first, tuple) and any(type(one).__module__.partition(".")[0] == "affine" for one in first)
+    return [MOSAICS[0]] if is_raster else []
+
+
+def _on_one_line(text: str) -> str:
+    """A library's message on one line, without the end of what is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
 def without_index(frame: pd.DataFrame, *, is_typed: bool = False) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.display import say_left_out
 from fanfold.job.nodata import check_nodata, common_nodata, has_data, rounds
 from fanfold.job.rasters import Raster, fitted, raster_of_run
-from fanfold.job.results import fold_results, say_none
+from fanfold.job.results import fold_results, nothing_to_hold, say_none
 from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def plan_mosaic(runs: Sequence[int], value_of: Callable[[int], Any], path: Path)
         kept = raster if held_bytes <= _KEPT_BYTES else None
         looked.append((run, raster if kept else raster._replace(stripes=_gone), kept))
     if not looked:
-        raise CodecError(f"{path.name} would hold nothing: no run has a raster.", next_step="see job.errors().")
+        raise nothing_to_hold(path, "raster", len(runs))
     say_none(len(runs) - len(looked), len(runs))
     rasters = [raster for _, raster, _ in looked]
     first = rasters[0]

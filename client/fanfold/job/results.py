@@ -23,6 +23,8 @@ from fanfold.stores.keys import blob_key, bundle_key, sha256_in
 from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from fanfold.codec.classes import Definitions
@@ -367,6 +369,12 @@ def fold_results(
 def is_record(value: Any) -> bool:
     """Whether a value makes a row of a table, its keys the columns."""
     return type(value) is dict and bool(value) and all(isinstance(key, str) for key in value)
+
+
+def nothing_to_hold(path: Path, what: str, results: int) -> CodecError:
+    """The error where none of so many results can be written as the ending wants them."""
+    step = "see job.errors()." if not results else f"have a run return a {what}: all results are None, or empty."
+    return CodecError(f"{path.name} would hold nothing: no run has a {what}.", next_step=step)
 
 
 def say_none(left_out: int, count: int) -> None:

@@ -169,6 +169,10 @@ def setup_statements(graph: Graph, source: Source, namespace: dict[str, Any]) ->
         reason = reason_to_stay(graph, node, namespace)
         if reason is None:
             reason = _of_the_process(node, namespace)
+        if reason:
+            from fanfold.source.effects import own_of_fanfold
+
+            reason = own_of_fanfold(node, namespace) or reason
         if reason is not None:
             yield node, reason
 

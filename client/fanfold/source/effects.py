@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import os
 import re
 import sys
 from collections.abc import Set
@@ -30,6 +31,9 @@ _OWN_CALLS = re.compile(r"^(seed|manual_seed|set_seed|chdir|nice|freeze)$")
 _OWN_LISTS = frozenset({("sys", "path"), ("sys", "argv")})
 _OWN_ATTRIBUTES = re.compile(r"^(stdin|stdout|stderr|argv|path|\w*hook|ps1|ps2|tracebacklimit|dont_write_bytecode)$")
 OWN = "a run has seeds, a folder, a search path and streams of its own"
+#: What a variable of the environment begins with that says to Fanfold how to run, and not to what is run.
+_OF_FANFOLD = "FANFOLD_"
+_TOLD = "a run has what Fanfold is told of its own"
 #: What other code may need to run at all.
 _MISSED = "a worker has its own"
 
@@ -102,6 +106,20 @@ def own_of_a_run(node: ast.stmt, namespace: dict[str, Any]) -> str:
         is_of_sys = namespace.get(target.value.id) is sys
         return OWN if is_of_sys and _OWN_ATTRIBUTES.match(target.attr) else ""
     return ""
+
+
+def own_of_fanfold(node: ast.stmt, namespace: dict[str, Any]) -> str:
+    """Why a statement stays that sets one of Fanfold's own variables: `os.environ["FANFOLD_HOME"] = ...`."""
+    owner: ast.expr
+    call = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args:
+        owner, name = call.func.value, call.args[0]
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+        owner, name = node.targets[0].value, node.targets[0].slice
+    else:
+        return ""
+    is_its = isinstance(name, ast.Constant) and isinstance(name.value, str) and name.value.startswith(_OF_FANFOLD)
+    return _TOLD if is_its and _value(owner, namespace) is os.environ else ""
 
 
 def _by_module(expression: ast.expr, namespace: dict[str, Any]) -> tuple[str, str] | None:

@@ -22,16 +22,23 @@ if TYPE_CHECKING:
 #: What the arguments' files were; what the result's were; why that could not be seen, and nothing is kept; and of which
 #: file nobody can tell whether the run has read it as it is, or as it was before, and nothing is kept either.
 GIVEN, GOT, UNSEEN, CHANGED = "given", "got", "unseen", "changed"
+#: Which folders among the arguments are as they were before the run, and how (`codec.folders`).
+FOLDERS = "folders"
 
 #: A run that begins so soon after another has ended needs no look of its own, which costs a request.
 _AT_ONCE_S = 0.02
 
 
 class _AtTheEnd:
-    """What the last run was given in S3 led to at its end, and when that was (time.monotonic seconds)."""
+    """What the last run was given in S3 led to at its end, how its folders were, and when (time.monotonic seconds)."""
 
     at = 0.0
     stamps: ClassVar[dict[NamedPath, str]] = {}
+    folders: ClassVar[dict[str, str]] = {}
+
+    #: Where runs of a job have written in this process, and which job that is: its other runs look there no more.
+    job = ""
+    written: ClassVar[set[str]] = set()
 
 
 class StampsBefore(dict["NamedPath", str]):
@@ -41,6 +48,8 @@ class StampsBefore(dict["NamedPath", str]):
     unseen = ""
     #: The client for S3 that has looked, if it had to: it looks once more at the end.
     s3: Any = None
+    #: How the folders are that are arguments and count by being there; None where none is.
+    folders: dict[str, str] | None = None
 
 
 def stamps_before(job: JobContext, arguments: str) -> StampsBefore:
@@ -58,11 +67,41 @@ def stamps_before(job: JobContext, arguments: str) -> StampsBefore:
         except CannotLook as reason:
             found[path], found.unseen = "", str(reason)
     found.s3 = stamps.client
+    found.folders = _folders_before(job, found)
     if any(path.is_far for path in found):
         from fanfold.execution.worker.far_files import forget_if_changed
 
         forget_if_changed(found)
     return found
+
+
+def _folders_before(job: JobContext, found: StampsBefore) -> dict[str, str] | None:
+    """How the folders are that are arguments; those in code alone are where results go, or a project lies."""
+    from fanfold.codec.paths import argument_paths, is_of_folder
+
+    folders = [one for one, stamp in found.items() if is_of_folder(stamp)]
+    if not folders:
+        return None
+    from fanfold.codec.folders import states
+
+    of_code = argument_paths([job.udf.code_paths], (), here=True)
+    named = [one.path for one in folders if one not in of_code]
+
+    if _AtTheEnd.job != job.id:
+        _AtTheEnd.job, _AtTheEnd.written = job.id, set()
+    just_seen = _AtTheEnd.folders if time.monotonic() - _AtTheEnd.at < _AT_ONCE_S else {}
+    looked_at = [one for one in named if one not in _AtTheEnd.written]
+    return just_seen if set(just_seen) == set(looked_at) else states(looked_at)
+
+
+def _folders_after(before: dict[str, str]) -> str:
+    """The seal of a run, and what the next one need not look at."""
+    from fanfold.codec.folders import seal, states
+
+    now = states(before)
+    _AtTheEnd.folders, _AtTheEnd.at = now, time.monotonic()
+    _AtTheEnd.written.update(one for one, state in before.items() if now.get(one) != state)
+    return seal(before, now)
 
 
 def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> dict[str, str] | None:
@@ -84,6 +123,8 @@ def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> 
             marks[GIVEN] = stamps.digest(before)
             _AtTheEnd.stamps = {path: stamps.of(path) for path in before if path.is_far}
             _AtTheEnd.at = time.monotonic()
+        if before.folders is not None:
+            marks[FOLDERS] = _folders_after(before.folders)
         if named:
             got = result_paths(text.decode(), texts=bool(check_results), here=not job.own_folder)
             marks[GOT] = stamps.digest(got, of_result=True)

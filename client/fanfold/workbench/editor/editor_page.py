@@ -13,8 +13,9 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.raising import RaisingLine
 from fanfold.errors import FanfoldError, InputError
-from fanfold.job.causes import RaisingLine, is_file
+from fanfold.job.causes import is_file
 from fanfold.workbench.editor.fix import FailedJob, FixBar
 from fanfold.workbench.editor.form import INPUTS_PATH, EditorForm, ask
 from fanfold.workbench.editor.offered import OfferedReader, OfferedText

@@ -10,8 +10,8 @@ from nicegui.element import Element
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import RunStatus
+from fanfold.core.raising import RaisingLine, raising_line
 from fanfold.errors import FanfoldError, JobNotFound
-from fanfold.job.causes import RaisingLine, raising_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.run_detail import look
 from fanfold.workbench.job_log import last_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from fanfold.core.models import JobHeader
-from fanfold.job.causes import Cause, CauseKey, RaisingLine, causes_of, input_line
+from fanfold.core.raising import RaisingLine
+from fanfold.job.causes import Cause, CauseKey, causes_of, input_line
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.run_again import AgainButton, run_again, why_not_again
 from fanfold.workbench.layout import button, element, link, set_text, show, text

@@ -9,8 +9,9 @@ from pathlib import Path
 from nicegui import ui
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.raising import RaisingLine
 from fanfold.errors import FanfoldError, InputError
-from fanfold.job.causes import RaisingLine, is_file
+from fanfold.job.causes import is_file
 from fanfold.workbench.editor.fix import run_these
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, digest, files_in, offered_in

@@ -12,8 +12,8 @@ from nicegui.element import Element
 from fanfold.api.submit import get_job
 from fanfold.core.formatting import counted, duration
 from fanfold.core.models import RunStatus
+from fanfold.core.raising import raising_line
 from fanfold.errors import FanfoldError
-from fanfold.job.causes import raising_line
 from fanfold.job.history import clock
 from fanfold.job.step_history import latest
 from fanfold.workbench.following import EarlierAttempt, FollowedJob, FollowedJobs
