@@ -87,8 +87,8 @@ class CannotLook(Exception):
 def changed_meanwhile(before: Mapping[NamedPath, str], stamp_now: Callable[[NamedPath], str]) -> list[NamedPath]:
     """Those of the paths that led to something before, and lead to something else now.
 
-    What was read of them is one or the other, and nobody can tell which. What was absent cannot have been read; so it is
-    with what lies beside a raster by now alone: to ask GDAL for statistics makes an `.aux.xml`.
+    What was read of them is one or the other, and nobody can tell which. What was absent cannot have been read. So it
+    is with what lies beside a raster by now alone: to ask GDAL for statistics makes an `.aux.xml`.
     """
     found = []
     for path, stamp in before.items():
