@@ -115,9 +115,9 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"fanfold has no {name!r}{_hint(name)}")
-    from fanfold.contract.records import no_collection
+    from fanfold.contract.records import no_collection_of_imports
 
-    with no_collection():
+    with no_collection_of_imports():
         value = getattr(_import_module(f"fanfold.{home}"), name)
     globals()[name] = value
     return value

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from fanfold.contract.records import no_collection
+from fanfold.contract.records import no_collection_of_imports
 from fanfold.core.compat import run_arguments, submit_arguments, takes
 from fanfold.core.options import Options, Request, check_flags, check_number, checked_tags, unwrapped
 from fanfold.engines.base import Engine, engine_for, start_early
@@ -383,7 +383,7 @@ def _is_inside_run() -> bool:
 def _begin_call(what: str, udf: Any, engine: str | None, machine: str | None) -> None:
     """Refuse it within a run; before all that is imported for that, have workers come up. No `udf`: it needs none."""
     options = getattr(udf, "options", Options())
-    with no_collection():
+    with no_collection_of_imports():
         if udf is not None and not (machine or options.instance_type):
             start_early(engine or options.engine)
         from fanfold.submission.prepare import refuse_inside_run
@@ -394,7 +394,7 @@ def _begin_call(what: str, udf: Any, engine: str | None, machine: str | None) ->
 def _resolve_call(udf: Any, **asked: Any) -> tuple[Engine, Request]:
     from fanfold.submission.prepare import resolve_call
 
-    with no_collection():  # it brings the engine
+    with no_collection_of_imports():  # it brings the engine
         return resolve_call(udf, **asked)
 
 

@@ -9,6 +9,7 @@ whatever is given one, they are what `typing.NamedTuple` makes.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,7 +17,7 @@ from itertools import repeat
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["NamedTuple", "made_of", "no_collection"]
+__all__ = ["NamedTuple", "made_of", "no_collection", "no_collection_of_imports"]
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -105,3 +106,18 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def no_collection_of_imports() -> Iterator[None]:
+    """Import what stays for ever, and have Python count it as old at once: else it looks through it for garbage next.
+
+    Nothing is done where no module has come, for what a program makes between two calls is to be looked through, nor
+    where a program has frozen what it has (`gc.freeze`), which would be looked through again.
+    """
+    before = len(sys.modules)
+    with no_collection():
+        yield
+        if len(sys.modules) > before and not gc.get_freeze_count():
+            gc.freeze()  # all there is
+            gc.unfreeze()  # to be the oldest generation

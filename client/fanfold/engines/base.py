@@ -7,14 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from itertools import islice
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import ENV_RUN
-from fanfold.contract.records import NamedTuple
+from fanfold.contract.records import NamedTuple, made_of, no_collection
 from fanfold.core.models import (
     BAD,
     NO_DATA,
@@ -304,22 +304,30 @@ def answer_from_cache(header: JobHeader, log: EventLog, key_of: Callable[[int], 
     cached, answers = bytearray(header.count), CacheRecord("answers", 0, math.inf, 0.0)
     for first in range(0, header.count, _CACHE_BATCH):
         batch = range(first, min(first + _CACHE_BATCH, header.count))
-        asked = [key_of(index) for index in batch]
-        known = find(batch, asked)
-        if not known:
-            continue
-        now, ends = time.time(), []
-        for index, key in zip(batch, asked, strict=True):
-            entry = known.get(key)
-            if entry is not None:
-                cached[index] = 1
-                end = new_event_id(now), RunStatus.CACHED, entry.output
-                ends.append(Event(header.id, index, 0, EventKind.FINISHED, now, *end))
-        log.append(ends)
-        answers = _counted(answers, len(ends), [entry.created_at for entry in known.values()])
+        # Here next to nothing of what is made outlives a batch; while a network answers, others make garbage.
+        with nullcontext() if header.costs_money else no_collection():
+            runs, made_at = _answer(header, log, batch, [key_of(index) for index in batch], find)
+        for index in runs:
+            cached[index] = 1
+        answers = _counted(answers, len(runs), made_at) if runs else answers
     if answers.count:
         log.append([to_event(header.id, answers)])
     return cached
+
+
+def _answer(
+    header: JobHeader, log: EventLog, batch: range, keys: list[str], find: Find
+) -> tuple[list[int], list[float]]:
+    """Record the results of those of these runs that `find` knows; which these are, and when what is known was made."""
+    known, now = find(batch, keys), time.time()
+    runs = [index for index, key in zip(batch, keys, strict=True) if key in known]
+    if not runs:
+        return [], []
+    outputs = [known[key].output for key in keys if key in known]
+    about = repeat(header.id), runs, repeat(0), repeat(EventKind.FINISHED), repeat(now), map(new_event_id, repeat(now))
+    ends = *about, repeat(RunStatus.CACHED), outputs, repeat(None), repeat(None), repeat(NO_DATA)
+    log.append(made_of(Event, ends, len(runs)))
+    return runs, [entry.created_at for entry in known.values()]
 
 
 def may_read_cache(header: JobHeader) -> bool:

@@ -214,12 +214,12 @@ def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, An
 
 def _check_whole(inputs: Any, signature: Signature, constants: Mapping[str, Any], extra: Sequence[Any]) -> None:
     """Raises `InputError` for a frame that is meant for one parameter, while each of its rows would be an input."""
-    import difflib
-
     needed = [name for name in signature.parameters if name in signature.required and name not in constants]
     if not extra or len(extra) < len(columns(inputs)) or len(needed) != 1 or signature.accepts_any:
         return
-    if difflib.get_close_matches(needed[0], map(str, extra)) or not _takes(signature, needed[0], inputs):
+    from difflib import get_close_matches  # costs 1 ms, and only such a frame needs it
+
+    if get_close_matches(needed[0], map(str, extra)) or not _takes(signature, needed[0], inputs):
         return
     kind = type(inputs).__name__
     instead = "`fanfold.chunks(inputs, 50)`, 50 rows a run, or `[inputs]`, one run"
