@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, Request, ViewportSize, sync_playwright
 
 from tests.infra.tooling import npm_program
+from tests.workbench.slow import slowed
 
 #: The first of them that is there. The shell is the same browser without its own windows: a quarter less of CPU.
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
@@ -46,7 +47,7 @@ def launch(playwright: Playwright) -> Browser:
         "The tests of the Workbench need Chromium: `make chromium` (as root), or "
         "`apt-get install chromium-headless-shell`, or a whole `chromium`."
     )
-    return playwright.chromium.launch(executable_path=program, args=_FLAGS)
+    return slowed(playwright.chromium.launch(executable_path=program, args=_FLAGS))
 
 
 @contextmanager
@@ -127,6 +128,10 @@ class SharedBrowser:
         finally:
             self._in_use.clear()
             asyncio._set_running_loop(None)
+
+    def pids(self) -> list[int]:
+        """The processes of the browser, in no order."""
+        return [one.pid for one in _browsers()]
 
     def close(self) -> None:
         """End the browser."""
@@ -237,7 +242,7 @@ _REST = """([quiet, patience]) => new Promise((resolve) => {
 
 def at_rest(page: Page, *, quiet_ms: int = 150) -> Page:
     """Wait until the page is at rest, before anything of it is measured: colours, places, sizes, pictures."""
-    assert page.evaluate(_REST, [quiet_ms, 15_000]), "the page did not come to rest within 15 s"
+    assert page.evaluate(_REST, [quiet_ms, 60_000]), "the page did not come to rest within 60 s"
     return page
 
 

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from fanfold.core.models import JobHeader
 from tests.workbench.browser import WIDE, SharedBrowser, at_rest, ended_after, shared
 from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
+from tests.workbench.slow import standing_still
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=30_000)
@@ -123,8 +124,8 @@ def shared_browser() -> Iterator[SharedBrowser]:
 
 
 @pytest.fixture
-def chromium(shared_browser: SharedBrowser) -> Iterator[Browser]:
-    with shared_browser.in_use() as browser:
+def chromium(shared_browser: SharedBrowser, workbench: Workbench) -> Iterator[Browser]:
+    with shared_browser.in_use() as browser, standing_still(lambda: [workbench.process.pid, *shared_browser.pids()]):
         yield browser
 
 

@@ -134,17 +134,31 @@ def test_a_run_is_cancelled_from_the_workbench(bench):
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
 
-def test_a_result_comes_under_its_own_run_alone(bench, visit):
+WAITS = """\
+import fanfold
+
+
+@fanfold.udf
+def f(gate: str):
+    import pathlib
+    import time
+
+    while not pathlib.Path(gate).exists():
+        time.sleep(0.02)
+    return f"after {gate}"
+"""
+
+
+def test_a_result_comes_under_its_own_run_alone(bench, visit, tmp_path):
     page = bench()
-    rewrite(
-        page, "import fanfold, time\n\n@fanfold.udf\ndef f(x: int = 7):\n    time.sleep(x)\n    return f'after {x}'\n"
-    )
-    page.get_by_label("x: int").fill("1")
+    rewrite(page, WAITS)
+    page.get_by_label("gate: str").fill(str(tmp_path / "gate"))
     page.keyboard.press("Shift+Enter")
     expect(page.get_by_text("Running")).to_be_visible()
     slow = page.get_by_role("link", name="job 2").get_attribute("href")
-    page.get_by_label("x: int").fill("0")
+    page.get_by_label("gate: str").fill(str(tmp_path))
     page.keyboard.press("Shift+Enter")
-    expect(result(page)).to_have_text("after 0")
+    expect(result(page)).to_have_text(f"after {tmp_path}")
+    (tmp_path / "gate").touch()
     expect(visit(slow).get_by_role("status").first).to_have_text("Completed")
-    expect(result(page)).to_have_text("after 0")
+    expect(result(page)).to_have_text(f"after {tmp_path}")

@@ -109,7 +109,7 @@ def test_a_new_file_is_made_and_the_editor_is_as_high_as_the_screen_has_room(ben
     page.keyboard.press("Enter")
     expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("tides.py")
     expect(page.locator(".cm-content")).to_contain_text("@fanfold.udf")
-    assert page.title() == "tides.py · Fanfold"
+    expect(page).to_have_title("tides.py · Fanfold")
     (workbench.folder / "tides.py").unlink()
 
 

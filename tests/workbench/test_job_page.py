@@ -48,7 +48,7 @@ def test_errors_stand_by_cause_with_count_traceback_and_inputs_and_snippets_are_
     for button, snippet in snippets.items():
         page.get_by_role("button", name=button).click()
         expect(page.get_by_text(f"Copied: {snippet}")).to_be_visible()
-        assert page.evaluate("navigator.clipboard.readText()") == snippet
+        page.wait_for_function("async (words) => (await navigator.clipboard.readText()) === words", arg=snippet)
 
 
 def test_a_run_is_chosen_in_the_table_and_shows_its_result(visit, small_job, picture):

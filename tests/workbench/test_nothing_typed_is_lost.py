@@ -37,7 +37,7 @@ def test_a_file_that_is_removed_while_it_is_open_is_said_to_be_and_written_anew_
     page.keyboard.press("Control+s")
     page.get_by_role("button", name="Run (Shift+Enter)").click()
     expect(page.get_by_text("unsaved")).to_be_visible()
-    at_rest(page, quiet_ms=500)  # the browser writes a draft a moment after the last key
+    at_rest(page, quiet_ms=500)
     assert not path.exists()  # it may have been meant
     page.reload()
     kept = "There is no flights.py in this folder. What was typed into it is kept: make a new file of that name"
@@ -81,7 +81,6 @@ def test_the_file_the_form_and_the_inputs_come_back_as_they_were(bench):
     page.get_by_label("x: int").fill("17")
     page.get_by_label("One a line").fill("1\n2\n3")
     expect(page).to_have_url(re.compile(r"/workbench\?file=heavy\.py"))
-    at_rest(page, quiet_ms=500)  # the browser writes a draft a moment after the last key
     page.reload()
     expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("heavy.py")
     expect(page.get_by_label("x: int")).to_have_value("17")
@@ -258,19 +257,26 @@ def test_the_file_that_was_open_last_opens_again(bench, workbench):
     expect(page.locator(".cm-content")).to_contain_text("x = 1")
 
 
+def drafts_of(page, workbench, words):
+    """The drafts of flights.py that the server has and in which these words stand."""
+    asked = {"key": str(workbench.folder / "flights.py"), "tab": "a-test", "page": ""}
+    found = page.request.get(f"{workbench.root}/workbench/drafts", params=asked).json()
+    return [draft for draft in found if words in (draft["kept"]["text"] or "")]
+
+
 def test_two_tabs_keep_their_own_text_and_what_a_closed_one_had_is_taken_over(bench, workbench):
     one = bench()
     rewrite(one, MINE)
-    expect(one.get_by_text("unsaved")).to_be_visible()
-    at_rest(one, quiet_ms=500)
+    within(60, lambda: drafts_of(one, workbench, "# mine"))
     other = one.context.new_page()
     other.goto(f"{workbench.root}/workbench?file=flights.py")
     expect(other.locator(".q-notification")).to_contain_text("Another tab has text for flights.py")
     rewrite(other, MINE.replace("mine", "of the other"))
-    expect(other.get_by_text("unsaved")).to_be_visible()
+    within(60, lambda: drafts_of(other, workbench, "# of the other"))
     one.reload()
     expect(one.locator(".cm-content")).to_contain_text("# mine")
     other.close()
+    within(60, lambda: not any(draft["open"] for draft in drafts_of(one, workbench, "# of the other")))
     one.goto(f"{workbench.root}/")
     one.evaluate("localStorage.clear()")  # what a browser that is killed has not written yet
     third = one.context.new_page()
@@ -283,7 +289,6 @@ def test_what_was_typed_into_a_file_that_has_another_name_since_is_there_under_t
     page.get_by_label("x: int").fill("17")
     rewrite(page, MINE)
     expect(page.get_by_text("unsaved")).to_be_visible()
-    at_rest(page, quiet_ms=500)
     named = workbench.folder / "heavier.py"
     (workbench.folder / "heavy.py").rename(named)
     try:

@@ -116,8 +116,7 @@ def test_an_image_is_an_image(ran, picture):
     page, result = ran(IMAGE)
     image = result.get_by_role("img", name="image, 480 × 200 pixels, RGB")
     expect(image).to_be_visible()
-    at_rest(page)
-    assert image.evaluate("e => e.naturalWidth") == 480
+    expect(image).to_have_js_property("naturalWidth", 480)
     picture(page, "workbench-image")
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import expect
 
-from tests.workbench.conftest import rewrite
+from tests.workbench.conftest import rewrite, within
 
 BEFORE = """\
 import fanfold
@@ -29,9 +29,8 @@ def f(unit: str = "h", day: date = date(2013, 1, 31), n: float = 4, more: int = 
 """
 
 
-@contextmanager
-def held(page):
-    """What the server sends to this page waits until the end of the block: so late it may always come."""
+def hold(page):
+    """What the server sends to this page waits from now on."""
     page.evaluate("""() => {
       const real = window.socket.onevent, waiting = (window.heldBack = []);
       window.socket.onevent = (packet) => waiting.push(packet);
@@ -40,6 +39,12 @@ def held(page):
         for (const packet of waiting) real.call(window.socket, packet);
       };
     }""")
+
+
+@contextmanager
+def held(page):
+    """What the server sends to this page waits until the end of the block: so late it may always come."""
+    hold(page)
     yield
     page.evaluate("window.letGo()")
 
@@ -162,10 +167,10 @@ def test_typing_while_another_file_is_opened_never_saves_what_the_page_does_not_
     expect(page.locator(".cm-content")).to_contain_text("def heavy")
     page.keyboard.press("Control+s")
     page.get_by_role("button", name="Save (Ctrl+S)").click()
-    expect(page.get_by_text("unsaved")).to_be_hidden()
     shown = page.evaluate("window.ff.editor.text()")
-    assert (workbench.folder / "heavy.py").read_text() == shown
     assert "def heavy" in shown
+    within(30, lambda: (workbench.folder / "heavy.py").read_text() == shown)
+    expect(page.get_by_text("unsaved")).to_be_hidden()
 
 
 def test_a_field_that_nobody_typed_into_shows_the_default_that_the_code_has_now(bench):

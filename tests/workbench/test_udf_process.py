@@ -94,6 +94,28 @@ def test_it_is_stopped_on_demand_with_all_that_it_started(tmp_path):
     within(20, lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
+@pytest.mark.parametrize("by", ["stop", "another"])
+def test_what_is_stopped_before_its_process_is_up_submits_nothing(tmp_path, by):
+    """Stop, or a second Shift+Enter, comes as soon as somebody presses it: a process takes a while to start."""
+    (tmp_path / "flights.py").write_text(DOUBLE)
+    order = Order("flights.py", "double", "submit", {"inputs": [{"x": 21}]}, "local", digest=digest(DOUBLE))
+
+    async def begun():
+        process = UdfProcess(tmp_path)
+        first = asyncio.create_task(process.carry_out(order))
+        await asyncio.sleep(0)  # it has begun to start its process
+        is_busy = process.busy
+        if by == "stop":
+            process.stop()
+            return await first, None, is_busy
+        return *await asyncio.gather(first, process.carry_out(order)), is_busy
+
+    first, other, is_busy = asyncio.run(begun())
+    assert is_busy
+    assert first is None
+    assert [job.id for job in fanfold.get_jobs()] == ([other.job] if other else [])
+
+
 def test_a_file_that_ends_its_process_is_told_of_with_its_last_words(tmp_path):
     with pytest.raises(InputError, match=r"(?s)flights\.py ended the process .*exit code 3.*out of luck"):
         ordered(tmp_path, "import os\nprint('out of luck', flush=True)\nos._exit(3)\n")

@@ -90,9 +90,15 @@ def button(label: str, press: Callable[..., Any], classes: str = "") -> Element:
 
 
 def field(
-    label: str, *, value: str = "", on_change: Callable[[str], Any] | None = None, kind: str = "input", **more: str
+    label: str,
+    *,
+    value: str = "",
+    on_change: Callable[[str], Any] | None = None,
+    kind: str = "input",
+    kept: str = "",
+    **more: str,
 ) -> Element:
-    """A labelled input; `on_change` is called with its text as it is typed."""
+    """A labelled input; `on_change` is called with its text as it is typed, which `kept` names in the address."""
     with element("label", "ff-field"):
         text(label, "", "span")
         made = element(kind)
@@ -100,12 +106,14 @@ def field(
         # Not `value`: Vue puts that back with every drawing, whatever has been typed since.
         made._props.update({"defaultValue": value, **more})
     if on_change is not None:
-        made.on("input", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
+        made.on("input", lambda event: on_change(str(event.args)), js_handler=_telling(kept))
     return made
 
 
-def choice(label: str, options: dict[str, str], *, value: str = "", on_change: Callable[[str], Any]) -> Element:
-    """A labelled choice among options, each a value and what it is called."""
+def choice(
+    label: str, options: dict[str, str], *, value: str = "", kept: str = "", on_change: Callable[[str], Any]
+) -> Element:
+    """A labelled choice among options, each a value and what it is called; `kept` names it in the address."""
     with element("label", "ff-field"):
         text(label, "", "span")
         with element("select").props("autocomplete=off") as made:
@@ -114,8 +122,14 @@ def choice(label: str, options: dict[str, str], *, value: str = "", on_change: C
                 option._props["value"] = key
                 if key == value:
                     option._props["selected"] = True
-    made.on("change", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
+    made.on("change", lambda event: on_change(str(event.args)), js_handler=_telling(kept))
     return made
+
+
+def _telling(kept: str) -> str:
+    """What tells of a change. The address has it at once: the page may be left before the server hears of it."""
+    keep = f"window.ff.keepInAddress({{ {kept}: e.target.value }}); " if kept else ""
+    return f"(e) => {{ {keep}emit(e.target.value); }}"
 
 
 def sorted_by(columns: list[dict[str, Any]], asked: str) -> list[dict[str, Any]]:

@@ -18,13 +18,14 @@ from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import is_file
 from fanfold.workbench.editor.fix import FailedJob, FixBar
 from fanfold.workbench.editor.form import INPUTS_PATH, EditorForm, ask
+from fanfold.workbench.editor.new_file import ask_for_name
 from fanfold.workbench.editor.offered import OfferedReader, OfferedText
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
-from fanfold.workbench.editor.udf_source import UdfFile, difference, digest, error_line, files_in, new_file
+from fanfold.workbench.editor.udf_source import UdfFile, difference, digest, error_line, files_in
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
+from fanfold.workbench.layout import button, element, link, script, set_text, show, text
 from fanfold.workbench.remembered import Remembered
 from fanfold.workbench.uploads import Uploads
 
@@ -33,8 +34,10 @@ _KEYS = (
 )
 #: How often the page looks whether the file that is open has changed on disk.
 _DISK_S = 1.0
-#: How long a browser may take to answer.
-_BROWSER_S = 10.0
+#: How often the page and the browser are compared: once more for each key that comes in between.
+_LOOKS = 5
+#: How long a browser may take to answer, and to begin: it may have to fetch and compile the editor first.
+_BROWSER_S, _BEGIN_S = 10.0, 120.0
 
 
 class Shared(NamedTuple):
@@ -57,36 +60,11 @@ async def show_editor(shared: Shared, query: Mapping[str, str]) -> None:
         new = element("div", "ff-spread")
     page = _EditorPage(shared, names, query) if names else None
     with new:
-        button("New file", partial(_ask_for_name, shared.folder))
+        button("New file", partial(ask_for_name, shared.folder))
     if page is None:
         with element("div", "ff-card ff-empty"):
             text("No Python files here.", "", "h2")
             text("Press New file, or start the Workbench in another folder.")
-
-
-def _ask_for_name(folder: Path) -> None:
-    name = [""]
-
-    async def make() -> None:
-        try:
-            made = await asyncio.to_thread(new_file, folder, name[0])
-        except FanfoldError as error:
-            set_text(wrong, str(error))
-            show(wrong, shown=True)
-            return
-        dialog.close()
-        ui.navigate.to(f"/workbench?file={made}")
-
-    with dialog_named("New file") as dialog, element("div", "ff-dialog"):
-        text("New file", "", "h2")
-        asked = field("Name", on_change=lambda value: name.__setitem__(0, value), placeholder="flights.py")
-        # A dialog that opens gives the focus to what has this mark.
-        asked.props("data-autofocus tabindex=0").on("keydown.enter.prevent", make)
-        wrong = text("", "ff-note ff-hidden").props("role=alert")
-        with element("div", "ff-row"):
-            button("Make it", make, "ff-first")
-            button("Not now", dialog.close)
-    dialog.open()
 
 
 class _EditorPage:
@@ -102,7 +80,8 @@ class _EditorPage:
         #: Whether the last look has not found the file.
         self._is_missed = False
         self._process = UdfProcess(shared.folder)
-        self._opening = asyncio.Lock()
+        #: Held while a file is opened or saved: the text that is shown belongs to `_file` whenever it is not.
+        self._turn = asyncio.Lock()
         self._fix = FixBar(shared.followed_jobs, self._run_failed)
         with element("div", "ff-workspace").on("keydown.capture", self._key_pressed, js_handler=_KEYS):
             with element("nav", "ff-card ff-files").props('aria-label="UDF files"'):
@@ -164,7 +143,10 @@ class _EditorPage:
         return made.on("click", lambda _: self._open(name))
 
     async def _begin(self, name: str) -> None:
-        found = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=_BROWSER_S) or {}
+        found = await self._asked(f"window.ff.editor.start({self._editor.id})", timeout_s=_BEGIN_S)
+        if found is None:
+            self._say("The browser does not answer, so no file was opened. Load the page again.")
+            return
         self._editor.set_theme("githubDark" if found.get("dark") else "vscodeLight")
         last = found.get("last") or await asyncio.to_thread(self._shared.remembered.get, "file")
         last = next((one for one in self._entries if str(self._folder / one) == last), name)
@@ -184,10 +166,11 @@ class _EditorPage:
             self._show_address()
         if query.get("job"):
 
-            async def fill() -> None:
+            async def fill(file: UdfFile | None = self._file) -> None:
                 run = int(query["run"]) if query.get("run", "").isdigit() else 0
                 given = await asyncio.to_thread(input_texts, self._shared.followed_jobs, query["job"], run)
-                self._form.fill(given)
+                if file is self._file:  # else another was chosen meanwhile, whose form this is not
+                    self._form.fill(given)
                 await self._fix.offer(query["job"])
 
             await self._tried(fill)
@@ -198,7 +181,7 @@ class _EditorPage:
     # --- the file ------------------------------------------------------------------------------------------------
 
     async def _open(self, name: str) -> None:
-        async with self._opening:  # a second file may be chosen while the first is still read
+        async with self._turn:  # a second file may be chosen while the first is still read
             await self._open_now(name)
 
     async def _open_now(self, name: str) -> None:
@@ -206,7 +189,7 @@ class _EditorPage:
         if before is not None:
             if before.name == name:
                 return  # what is open already stays as it is, with what has been typed since
-            await self._save()  # where it cannot be saved, the draft keeps it
+            await self._save_now()  # where it cannot be saved, the draft keeps it
         files: list[UdfFile] = []
 
         async def open_it() -> None:
@@ -214,8 +197,13 @@ class _EditorPage:
 
         if not await self._tried(open_it):
             return
-        self._file = file = files[0]
+        file = files[0]
         draft = await self._draft_of(file)
+        if draft is None:
+            self._say(f"The browser does not answer, so {name} was not opened. Choose it again.")
+            return
+        # Until here the page shows the file before; from here on this one, and nobody has a turn in between.
+        self._file = file
         self._forget()
         self._set_conflict(None)
         self._is_missed = False
@@ -233,12 +221,12 @@ class _EditorPage:
             entry.update()
         set_text(self._name, name)
 
-    async def _draft_of(self, file: UdfFile) -> dict[str, Any]:
-        """What the browser has kept of a file, also where that had another name then."""
+    async def _draft_of(self, file: UdfFile) -> dict[str, Any] | None:
+        """What the browser has kept of a file, also where that had another name then; None where it does not answer."""
         names = await asyncio.to_thread(files_in, self._folder)
-        given = (self._key(), digest(file.text), f"{self._folder}/", [str(self._folder / name) for name in names])
-        call = f"window.ff.editor.leave({', '.join(map(_quoted, given))})"
-        return await ui.run_javascript(call, timeout=_BROWSER_S) or {}
+        given = (str(file.path), digest(file.text), f"{self._folder}/", [str(self._folder / name) for name in names])
+        found: dict[str, Any] | None = await self._asked(f"window.ff.editor.leave({', '.join(map(_quoted, given))})")
+        return found
 
     def _restore(self, file: UdfFile, draft: Mapping[str, Any]) -> None:
         """Put the text of a draft into the editor; where the file has changed since it was typed, ask which to keep."""
@@ -287,9 +275,14 @@ class _EditorPage:
         return None if self._file is None else (self._editor.value, self._file.name)
 
     async def _look_at_disk(self) -> None:
+        """Look at the file now and then, but not while it is opened or saved, which do so themselves."""
+        if not self._turn.locked():
+            await self._look_now()
+
+    async def _look_now(self) -> None:
         """Show what another program has written into the file, or ask where there is own text as well."""
         file = self._file
-        if file is None or self._opening.locked():
+        if file is None:
             return
         try:
             disk = await asyncio.to_thread(file.changed_on_disk)
@@ -321,14 +314,15 @@ class _EditorPage:
 
     async def _write_anew(self) -> None:
         """Put the file back that another program has removed, with the text that stands here."""
-        file = self._file
-        if file is None or not await self._take_what_is_shown():
-            return
-        typed = self._editor.value
-        if await self._tried(lambda: asyncio.to_thread(file.write_anew, typed)):
-            self._show_gone(file, is_gone=False)
-            script("editor.saved", typed, digest(typed))
-            self._show_unsaved()
+        async with self._turn:
+            file = self._file
+            if file is None or not await self._take_what_is_shown():
+                return
+            typed = self._editor.value
+            if await self._tried(lambda: asyncio.to_thread(file.write_anew, typed)):
+                self._show_gone(file, is_gone=False)
+                script("editor.saved", typed, digest(typed))
+                self._show_unsaved()
 
     async def _show_disk(self, disk: str, *, whatever_stands: bool = False) -> bool:
         """Have the browser show this text and tell of it as of any that is typed; False where it has been typed into.
@@ -344,10 +338,10 @@ class _EditorPage:
         self._show_unsaved()
         return True
 
-    async def _asked(self, call: str) -> Any:
+    async def _asked(self, call: str, *, timeout_s: float = _BROWSER_S) -> Any:
         """What the browser answers; None where it does not, as while its computer sleeps."""
         try:
-            return await ui.run_javascript(call, timeout=_BROWSER_S)
+            return await ui.run_javascript(call, timeout=timeout_s)
         except TimeoutError:
             return None
 
@@ -376,20 +370,24 @@ class _EditorPage:
             self._accept(self._conflict)
 
     async def _save(self) -> bool:
-        """Write what was typed to the file; False where that failed or the viewer has to choose first."""
+        """Write what was typed to its file; False where that failed or the viewer has to choose first."""
+        async with self._turn:  # while another file is opened, what is shown is that of neither for a moment
+            return await self._save_now()
+
+    async def _save_now(self) -> bool:
         file = self._file
         if file is None:
             return False
         if not await self._take_what_is_shown():
             self._say("The browser does not answer, so nothing was saved. Press it again.")
             return False
-        typed = self._editor.value
-        await self._look_at_disk()
+        typed, before = self._editor.value, file.text
+        await self._look_now()
         is_gone = self._is_missed and await asyncio.to_thread(file.is_gone)
         self._show_gone(file, is_gone=is_gone)
         if self._conflict is not None or is_gone:
             return False  # what to do about it stands above the editor
-        if self._editor.value != typed:
+        if file.text not in (before, typed):  # what is typed on meanwhile is the next save's
             self._say(f"{file.name} was changed on disk: its new text is shown. Run it again.")
             return False
         if not await self._tried(lambda: asyncio.to_thread(file.save, typed)):
@@ -404,13 +402,17 @@ class _EditorPage:
         What is typed comes as changes to what stood there. Where the two are no longer the same text, as when somebody
         types while another file is opened, the changes would make a third of it: then the browser's is taken whole.
         """
-        shown = await self._asked("window.ff.editor.shown()")
-        if shown == digest(self._editor.value.replace("\r", "\n")):  # CodeMirror's lines end in one way
-            return True
-        whole = await self._sent_whole()
-        if whole is not None:
-            self._take_quietly(whole)
-        return whole is not None
+        for look in range(_LOOKS):
+            shown = await self._asked("window.ff.editor.shown()")
+            if shown == digest(self._editor.value.replace("\r", "\n")):  # CodeMirror's lines end in one way
+                return True
+            if not look:
+                continue  # a key may have come right after that answer
+            whole = await self._sent_whole()
+            if whole is None:
+                return False
+            self._take_quietly(whole)  # which a key that came meanwhile has been applied to: so it is looked at again
+        return True
 
     def _take_quietly(self, whole: str) -> None:
         """Hold this text. It is what the browser shows, who may type on: it is not sent back to be shown again."""
@@ -432,7 +434,8 @@ class _EditorPage:
         """Save what was typed, and read it anew; whether there is a UDF to run then."""
         if not await self._save():
             return False
-        return await self._tried(self._offered.read) and self._form.udf is not None
+        file = self._file
+        return await self._tried(self._offered.read) and self._form.udf is not None and self._file is file
 
     def _forget(self) -> None:
         """What there was of another UDF is not shown beside this one."""

@@ -58,6 +58,8 @@ class UdfProcess:
     def __init__(self, folder: Path, import_s: float = IMPORT_S) -> None:
         self._folder, self._import_s = folder, import_s
         self._process: Process | None = None
+        #: How often something was begun or stopped, by which one that is not up yet is stopped, and how many are not.
+        self._turns = self._coming = 0
 
     async def carry_out(self, order: Order) -> UdfAnswer | None:
         """Carry an order out; None where it was stopped meanwhile.
@@ -65,8 +67,22 @@ class UdfProcess:
         Raises `InputError` in the words of the process, or where it ended or did not come to an end.
         """
         self.stop()
+        turn = self._turns
         with TemporaryFile() as said:  # a file, for what it has started may go on, and would keep a pipe open
-            self._process = process = await asyncio.create_subprocess_exec(
+            process = await self._started(said)
+            try:
+                if turn != self._turns:
+                    return None  # it was stopped, or another begun, before this one was up
+                self._process = process
+                return await self._conversation(process, said, order)
+            finally:
+                _end(process)
+                await _is_gone(process)
+
+    async def _started(self, said: IO[bytes]) -> Process:
+        self._coming += 1
+        try:
+            return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", PROGRAM),
                 cwd=self._folder,
                 stdin=asyncio.subprocess.PIPE,
@@ -75,19 +91,17 @@ class UdfProcess:
                 limit=1 << 24,
                 start_new_session=True,  # it is ended with all that it has started
             )
-            try:
-                return await self._conversation(process, said, order)
-            finally:
-                _end(process)
-                await _is_gone(process)
+        finally:
+            self._coming -= 1
 
     @property
     def busy(self) -> bool:
         """Whether something is under way."""
-        return self._process is not None
+        return self._process is not None or self._coming > 0
 
     def stop(self) -> None:
         """End what is under way."""
+        self._turns += 1
         process, self._process = self._process, None
         if process is not None:
             _end(process)

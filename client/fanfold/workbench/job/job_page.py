@@ -75,6 +75,8 @@ class _JobPage:
         await asyncio.sleep(0)
         self._tabs()
         await asyncio.sleep(0)
+        if tab and tab not in _PANELS:
+            script("keepInAddress", {"tab": ""})
         await self._choose(tab if tab in _PANELS else "Overview")
         every(_LOOK_S, self._look)
 
@@ -100,7 +102,6 @@ class _JobPage:
         if name not in self._panels:
             with self._boxes[name]:
                 self._panels[name] = self._made(name)
-        script("keepInAddress", {"tab": "" if name == "Overview" else name})
         await self._draw()
 
     def _made(self, name: str) -> Any:

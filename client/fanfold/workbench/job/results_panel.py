@@ -123,7 +123,7 @@ class ResultsPanel:
         with element("section", "ff-card").props('aria-label="Table of results"'):
             rows = f"{self._rows:,} {'row' if self._rows == 1 else 'rows'}"
             with element("div", "ff-row"):
-                given = {"value": self._words, "placeholder": _FILTER, "type": "search"}
+                given = {"value": self._words, "kept": "words", "placeholder": _FILTER, "type": "search"}
                 field("Filter", on_change=self._filter, **given).classes("ff-long")
                 if len(self._columns) > _SHOWN_COLUMNS:
                     choice("Columns", self._stretches(), value="0", on_change=self._choose_columns)
@@ -185,7 +185,6 @@ class ResultsPanel:
 
     def _filter(self, words: str) -> None:
         self._words = words
-        script("keepInAddress", {"words": words})
         ui.run_javascript(f"getElement({self._grid.id}).api.setGridOption('datasource', {self._source(words)})")
 
     def _build_map(self) -> None:
@@ -194,7 +193,7 @@ class ResultsPanel:
             with element("div", "ff-row"):
                 asked = self._asked.get("colour", "")
                 asked = asked if asked in colours else ""
-                choice("Colour", colours, value=asked, on_change=_colour)
+                choice("Colour", colours, value=asked, kept="colour", on_change=_colour)
                 text("", "ff-muted ff-small", "span").props("id=ff-map-legend role=status")
                 text("Drag to move, wheel or + and − to zoom, 0 for all.", "ff-muted ff-small ff-spread", "span")
             with element("div", "ff-bigmap"):
@@ -209,7 +208,6 @@ class ResultsPanel:
 
 
 def _colour(column: str) -> None:
-    script("keepInAddress", {"colour": column})
     script("results.colour", column)
 
 

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.run_detail import read_run, show_run
-from fanfold.workbench.layout import choice, element, grid, script, sorted_by, text
+from fanfold.workbench.layout import choice, element, grid, sorted_by, text
 
 _REFRESH_S = 2.0
 _WIDE = {":hide": "window.ff.narrow()"}
@@ -52,10 +52,12 @@ class RunsPanel:
         self._status = query.get("status", "") if query.get("status", "") in _STATUSES else ""
         self._sort = query.get("sort", "")
         self._version = followed.version
+        #: How many runs have been chosen so far.
+        self._asked = 0
         self._refreshed = time.monotonic()
         with element("div", "ff-card"):
             with element("div", "ff-row"):
-                choice("Status", _STATUSES, value=self._status, on_change=self._filter)
+                choice("Status", _STATUSES, value=self._status, kept="status", on_change=self._filter)
                 text("Choose a run to see its result, or why it failed.", "ff-muted ff-small ff-spread")
             self._grid = grid(self._options()).style("height: 420px")
             self._grid.on("rowSelected", self._chosen, js_handler=_SELECTED % self._grid.id)
@@ -90,25 +92,27 @@ class RunsPanel:
 
     def _filter(self, status: str) -> None:
         if status in _STATUSES:
-            script("keepInAddress", {"status": status})
             source = f"window.ff.runsSource('/job/{self._followed.job.id}/runs.json', '{status}')"
             ui.run_javascript(f"getElement({self._grid.id}).api.setGridOption('datasource', {source})")
 
     async def _chosen(self, event: Any) -> None:
-        index = int(event.args)
-        script("keepInAddress", {"chosen": str(index)})
-        await self._show(index)
+        await self._show(int(event.args))
 
     async def _show(self, index: int) -> None:
         if not 0 <= index < len(self._followed.job):
             return
+        self._asked += 1
+        asked = self._asked
         self._detail.clear()
         with self._detail:
             text("Reading …", "ff-card ff-muted")
         detail = await asyncio.to_thread(read_run, self._followed, index)
+        if asked != self._asked:
+            return  # another was chosen meanwhile, which may have been read sooner
         self._detail.clear()
         with self._detail, element("div", "ff-card"):
             show_run(detail, f"/job/{self._followed.job.id}/run/{index}")
 
 
-_SELECTED = "() => { const chosen = getElement(%d).api.getSelectedNodes()[0]; if (chosen) emit(chosen.id); }"
+_SELECTED = """() => { const chosen = getElement(%d).api.getSelectedNodes()[0];
+  if (chosen) { window.ff.keepInAddress({ chosen: chosen.id }); emit(chosen.id); } }"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from nicegui.element import Element
@@ -29,7 +30,7 @@ _STATUSES = {
     "": "any",
     **{name: name for name in ("Queued", "Running", "Completed", "Failed", "Cancelled", UNREADABLE)},
 }
-_AGES = {"0": "any time", "3600": "the last hour", "86400": "the last day", "604800": "the last week"}
+_AGES = {"": "any time", "3600": "the last hour", "86400": "the last day", "604800": "the last week"}
 _LOOK_S = 1.0
 #: What the address keeps: the words that are searched for, and the filters.
 _FILTERS = ("q", "status", "owner", "age")
@@ -155,22 +156,18 @@ class _JobsPage:
             field(
                 "Search",
                 value=self._chosen["q"],
+                kept="q",
                 on_change=self._search,
                 placeholder="UDF, id, owner, machine",
                 type="search",
             )
-            choice(
-                "Status", _STATUSES, value=self._chosen["status"], on_change=lambda value: self._filter("status", value)
-            )
-            choice(
-                "Whose",
-                {"": "the team's", me: "mine", **self._named_owner(me)},
-                value=self._chosen["owner"],
-                on_change=lambda value: self._filter("owner", value),
-            )
-            choice(
-                "Started", _AGES, value=self._chosen["age"] or "0", on_change=lambda value: self._filter("age", value)
-            )
+            owners = {"": "the team's", me: "mine", **self._named_owner(me)}
+            for label, name, options in (
+                ("Status", "status", _STATUSES),
+                ("Whose", "owner", owners),
+                ("Started", "age", _AGES),
+            ):
+                choice(label, options, value=self._chosen[name], kept=name, on_change=partial(self._filter, name))
 
     def _named_owner(self, me: str) -> dict[str, str]:
         """Whose jobs a link names that a colleague has sent."""
@@ -188,17 +185,13 @@ class _JobsPage:
         return (int(chosen) if chosen.isdigit() else 0) if name == "age" else chosen
 
     def _search(self, words: str) -> None:
-        self._keep("q", words)
+        self._chosen["q"] = words
         self._grid.run_grid_method("setGridOption", "quickFilterText", words)
 
     def _filter(self, name: str, value: str) -> None:
-        self._keep(name, "" if name == "age" and value == "0" else value)
+        self._chosen[name] = value
         script("choose", name, self._value(name))
         self._grid.run_grid_method("onFilterChanged")
-
-    def _keep(self, name: str, value: str) -> None:
-        self._chosen[name] = value
-        script("keepInAddress", {name: value})
 
     async def _seen(self, event: Any) -> None:
         shown = event.args or {}

@@ -15,7 +15,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import duration
 from fanfold.workbench.job.charts import totals_options
 from fanfold.workbench.jobs.table import JobsTable
-from fanfold.workbench.layout import choice, element, every, script, set_text, show_silence, text
+from fanfold.workbench.layout import choice, element, every, set_text, show_silence, text
 
 _BY = {"day": "day", "owner": "owner", "name": "UDF"}
 _AGES = {"604800": "the last week", "2592000": "the last month", "0": "any time"}
@@ -69,22 +69,23 @@ class _TotalsPage:
             self._unread = text("", "ff-muted ff-small").props("role=status")
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
         with element("div", "ff-row ff-filters"):
-            choice("By", _BY, value=self._by, on_change=lambda value: self._choose("by", value))
-            choice("Started", _AGES, value=self._age, on_change=lambda value: self._choose("age", value))
+            choice("By", _BY, value=self._by, kept="by", on_change=lambda value: self._choose("by", value))
+            choice("Started", _AGES, value=self._age, kept="age", on_change=lambda value: self._choose("age", value))
         self._box = element("section", "ff-card").props('aria-label="Totals"')
         every(_LOOK_S, self._look, immediate=True)
 
     async def _choose(self, what: str, value: str) -> None:
         if value in (_BY if what == "by" else _AGES):
             setattr(self, f"_{what}", value)
-            script("keepInAddress", {what: value})
             await self._look()
 
     async def _look(self) -> None:
         await self._table.look_soon()
         since = time.time() - int(self._age) if self._age != "0" else 0.0
-        rows = list(self._table.rows.values())
+        rows, chosen = list(self._table.rows.values()), (self._by, self._age)
         found = await asyncio.to_thread(totals, rows, self._by, since)
+        if chosen != (self._by, self._age):
+            return  # something else was chosen meanwhile, and has a look of its own
         show_silence(self._trouble, self._table)
         left = self._table.unread
         set_text(self._unread, f"{left:,} jobs not read yet …" if self._table.is_behind or left else "")

@@ -57,11 +57,21 @@ window.ff.editor = (() => {
       if (answer.status === 413) await ask("POST", "", query, given({ ...kept, inputs: "" }));
     } catch { /* it does not answer: the browser has it, and the next change brings it */ }
   };
+  // What was typed into the form and chosen there, the last of which the server may not have heard of yet.
+  const typedNow = () => {
+    const form = { ...draft.form }, nulls = new Set(draft.nulls);
+    for (const one of document.querySelectorAll("[data-param]")) {
+      const name = one.dataset.param.replace(/^\d+\./, ""), none = one.closest("[data-field]")?.querySelector("[type=checkbox]");
+      if (one.ffTyped === draft.key) { if (one.value) form[name] = one.value; else delete form[name]; }
+      if (none?.ffTyped === draft.key) nulls[none.checked ? "add" : "delete"](name);
+    }
+    return { ...draft, form, nulls: [...nulls].sort(), at: Date.now() };
+  };
   const send = (leaving) => {
     clearTimeout(sending);
     sending = null;
     due = 0;
-    if (draft.key && tab) post(draft.key + "#" + tab, { ...draft, at: Date.now() }, leaving);
+    if (draft.key && tab) post(draft.key + "#" + tab, typedNow(), leaving);
   };
   const sendSoon = () => {
     due ||= Date.now() + longest;
@@ -131,7 +141,7 @@ window.ff.editor = (() => {
     clearTimeout(timer);
     timer = null;
     if (!draft.key || !tab) return;
-    put(draft.key + "#" + tab, { ...draft, at: Date.now() });
+    put(draft.key + "#" + tab, typedNow());
     sendSoon();
   };
   const keepSoon = () => { if (timer === null) timer = setTimeout(keep, 250); };
@@ -180,9 +190,13 @@ window.ff.editor = (() => {
     saved(disk, digest);
     return true;
   };
-  // What names the text that stands there, and the text.
+  // What names the text that stands there now: every change before has been sent by then, and none after.
   const shown = async () => {
-    const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(textNow() || ""));
+    let text, sum;
+    do {
+      text = textNow() || "";
+      sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+    } while (text !== (textNow() || ""));
     return [...new Uint8Array(sum)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   };
   const setForm = (form, nulls, udf) => { draft.form = form; draft.nulls = nulls; draft.udf = udf; keepSoon(); };
@@ -202,10 +216,11 @@ window.ff.editor = (() => {
   };
   const typed = (e) => {
     if (e.target.matches?.("[data-inputs]")) { draft.inputs = e.target.value; keepSoon(); }
-    if (!e.target.matches?.("[data-param]")) return;
-    e.target.ffTyped = true;
-    const none = e.target.closest("[data-field]")?.querySelector("[type=checkbox]");
-    if (none) none.checked = false;  // what is typed is given, and None no more
+    const none = e.target.closest?.("[data-field]")?.querySelector("[type=checkbox]");
+    if (e.target === none || e.target.matches?.("[data-param]")) { e.target.ffTyped = draft.key || true; keepSoon(); }
+    if (!none || e.target === none) return;
+    none.checked = false;  // what is typed is given, and None no more
+    none.ffTyped = draft.key;
   };
   document.addEventListener("input", typed, true);
   document.addEventListener("change", typed, true);

@@ -1,7 +1,7 @@
 // The log of a job: a stretch of its lines is drawn, and the server is asked for what is before, after or searched for.
 window.ff.logs = (() => {
   const most = 4000, step = 2000, around = 1000;
-  const state = { path: "", run: "", find: "", first: 0, count: 0, at: -1, asked: 0, more: "" };
+  const state = { path: "", run: "", find: "", first: 0, count: 0, at: -1, asked: 0, more: "", drawnRun: null };
   const box = () => document.getElementById("ff-log");
   const pad = (n) => String(n).padStart(2, "0");
   const clock = (s) => { const d = new Date(s * 1000); return pad(d.getHours()) + ":" + pad(d.getMinutes()) + ":" + pad(d.getSeconds()); };
@@ -32,25 +32,26 @@ window.ff.logs = (() => {
   };
   const drawn = () => box()?.childElementCount || 0;
   const atEnd = () => { const b = box(); return b && state.first + drawn() >= state.count && b.scrollTop + b.clientHeight > b.scrollHeight - 40; };
-  // Draw the lines around a place. An answer that comes after a later question is not shown.
-  const draw = async (first, wanted = most) => {
-    const asked = ++state.asked, begin = Math.max(0, first), lines = [];
+  // Draw the lines around a place. What was asked before a later question is not shown, however late it is answered.
+  const draw = async (first, wanted = most, asked = ++state.asked) => {
+    const begin = Math.max(0, first), lines = [];
     let page, part;
     do {
       part = Math.min(2000, wanted - lines.length);
       page = await ask("/logs.json", { start: begin + lines.length, stop: begin + lines.length + part });
       lines.push(...page.lines);
-    } while (page.lines.length === part && lines.length < wanted);
+    } while (asked === state.asked && page.lines.length === part && lines.length < wanted);
     if (asked !== state.asked || !box()) return false;
     state.first = begin;
     state.count = page.count;
+    state.drawnRun = state.run;
     box().replaceChildren(...lines.map(lineOf));
     tell();
     return true;
   };
   const toEnd = async () => {
-    const page = await ask("/logs.json", { start: 0, stop: 0 });
-    if (await draw(page.count - most)) box().scrollTop = box().scrollHeight;
+    const asked = ++state.asked, page = await ask("/logs.json", { start: 0, stop: 0 });
+    if (asked === state.asked && await draw(page.count - most, most, asked)) box().scrollTop = box().scrollHeight;
   };
   let growing = false;
   const grew = async () => {
@@ -80,25 +81,29 @@ window.ff.logs = (() => {
     try { if (await draw(up ? first - step : first + drawn() - step)) b.scrollTop = top + (first - state.first) * height; } finally { moving = false; }
   };
   const jump = async (what) => {
-    if (what === "found") clearTimeout(timer);  // what was typed is searched for now
     if (what === "found" && !state.find) { state.more = " · say what to find"; tell(); return; }
+    clearTimeout(timer);  // what was typed is searched for now
+    const asked = ++state.asked;
     const hit = await ask("/logs/next.json", { after: state.at, words: what === "found" ? state.find : "" });
+    if (asked !== state.asked) return;
     state.count = hit.lines;
     const found = what === "found" ? ", " + (hit.all ? "" : "more than ") + ff.number(hit.count) + " found" : "";
     if (hit.place === null) {
       state.more = what === "error" ? " · no error among them" : found;
       state.at = -1;
       tell();
+      if (state.drawnRun !== state.run) await toEnd();  // what stands there is what another question has drawn
       return;
     }
     state.at = hit.place;
     state.more = found + " · line " + ff.number(hit.place + 1);
-    if (await draw(hit.place - around / 2, around)) box().children[hit.place - state.first]?.scrollIntoView({ block: "center" });
+    if (await draw(hit.place - around / 2, around, asked)) box().children[hit.place - state.first]?.scrollIntoView({ block: "center" });
   };
   const changed = (what, value) => {
     state[what] = value.trim();
     state.at = -1;
     state.more = "";
+    state.asked++;
     ff.keepInAddress({ [what]: state[what] });
     point();
     clearTimeout(timer);
@@ -118,7 +123,7 @@ window.ff.logs = (() => {
   };
   const open = (path) => {
     const asked = new URL(location.href).searchParams;
-    Object.assign(state, { path, run: (asked.get("run") || "").replace(/\D/g, ""), find: asked.get("find") || "", first: 0, count: 0, at: -1, more: "" });
+    Object.assign(state, { path, run: (asked.get("run") || "").replace(/\D/g, ""), find: asked.get("find") || "", first: 0, count: 0, at: -1, more: "", drawnRun: null });
     box().addEventListener("scroll", scrolled);
     for (const input of document.querySelectorAll("[data-log]")) {
       input.value = state[input.dataset.log];

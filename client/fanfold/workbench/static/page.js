@@ -244,10 +244,13 @@ window.ff = (() => {
     if (url.href !== location.href) history.replaceState(history.state, "", url);
   };
   // A tab of a job is a step that Back takes back; what has been chosen in the panels since stays chosen.
-  const isShown = (tab) => tab.getAttribute("aria-selected") === "true";
+  // It is shown once the server has heard of it; what was asked for last counts, for Back may be pressed before.
+  let openedTab = null;
+  const isShown = (tab) => (openedTab ? openedTab === tab.textContent : tab.getAttribute("aria-selected") === "true");
   const openTab = (tab, first) => {
-    const url = new URL(location.href), name = tab.textContent;
-    if (isShown(tab) || (url.searchParams.get("tab") || first) === name) return;
+    const url = new URL(location.href), name = tab.textContent, was = isShown(tab);
+    openedTab = name;
+    if (was || (url.searchParams.get("tab") || first) === name) return;
     name === first ? url.searchParams.delete("tab") : url.searchParams.set("tab", name);
     history.pushState(null, "", url);
   };
@@ -260,7 +263,9 @@ window.ff = (() => {
   });
   // How a job stands, in the tab: its title, and an icon that fills up. Where that was asked for, its end is told.
   const wanted = (id) => "fanfold-notify:" + id;
-  const progressOf = (id, { title, percent, status }) => {
+  const lastOf = {};
+  const progressOf = (id, progress) => {
+    const { title, percent, status } = (lastOf[id] = progress);
     document.title = title;
     const picture = document.createElement("canvas");
     picture.width = picture.height = 32;
@@ -290,6 +295,7 @@ window.ff = (() => {
   const notifyWhenDone = async (id) => {
     if (!("Notification" in window) || (await Notification.requestPermission()) !== "granted") return "The browser does not allow notifications from this page.";
     localStorage.setItem(wanted(id), "1");
+    if (lastOf[id]) progressOf(id, lastOf[id]);  // it may have ended while the browser asked
     return "You are told when the job has ended, as long as this page is open.";
   };
   // While the server does not answer NiceGUI says that it tries to reconnect, for ever: what to do about it is said as well.
