@@ -8,6 +8,7 @@ import signal
 import textwrap
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -33,8 +34,9 @@ def test_kill_9_of_random_workers_while_800_runs_go(home, eventually):
         while not over.wait(0.05):
             for worker in worker_processes():
                 if dice.random() < 0.5:
-                    worker.kill()
-                    kills.append(worker.pid)
+                    with suppress(psutil.NoSuchProcess):  # it has ended of the last
+                        worker.kill()
+                        kills.append(worker.pid)
 
     killer = threading.Thread(target=reap_at_random)
     killer.start()
