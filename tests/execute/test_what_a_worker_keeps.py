@@ -252,6 +252,22 @@ def test_a_worker_has_its_share_of_the_cores_unless_the_user_has_set_it(work, mo
     assert work(threads, workers=2)[0].value == ["5", "4", "4"]
 
 
+def threads_of_duckdb():
+    import duckdb
+
+    asked = "SELECT current_setting('threads')"
+    own = duckdb.connect(config={"threads": 7})
+    return [each.sql(asked).fetchone()[0] for each in (duckdb, duckdb.connect(), own)]
+
+
+def test_duckdb_starts_its_workers_share_of_threads_unless_the_user_has_said_how_many(work, monkeypatch):
+    pytest.importorskip("duckdb")
+    monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
+    assert work(threads_of_duckdb, workers=2, threads=3)[0].value == [3, 3, 7]
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "5")
+    assert work(threads_of_duckdb, workers=2, threads=3)[0].value == [5, 5, 7]
+
+
 def blocks_in_memory():
     import os
 

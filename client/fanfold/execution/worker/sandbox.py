@@ -183,14 +183,15 @@ THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
+    "SLURM_CPUS_ON_NODE",  # DuckDB reads no other: its threads are that many where nobody says `threads=`
 )
 #: GDAL's own is 5% of the host's memory: on one of 128 GB it is more than a run has.
 _GDAL_CACHE_MB = 256
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """What tells BLAS, OpenMP and the like how many threads they may start."""
-    return {name: str(threads) for name in THREAD_VARIABLES if "THREADS" in name}
+    """What tells BLAS, OpenMP, DuckDB and the like how many threads they may start; loky's says how many processes."""
+    return {name: str(threads) for name in THREAD_VARIABLES if not name.startswith("LOKY")}
 
 
 def share_threads(threads: int) -> None:
