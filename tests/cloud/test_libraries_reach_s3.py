@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import fanfold
+from fanfold.core.processes import usable_cores
 from fanfold_runtime.duckdb_extensions import link_extensions
 from tests.cloud.cloud import LocalCloud
 from tests.cloud.own_round_trips import BY_ITSELF, signed_with
-from tests.cloud.server import image_variables
+from tests.cloud.server import cores_of_an_environment, image_variables
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "rasters.md"
@@ -150,6 +151,17 @@ def test_an_address_that_wants_what_the_image_lacks_is_refused_before_there_is_a
     assert [job.id for job in fanfold.get_jobs()] == before
     assert fanfold.run(rows_of_any, path="abc", cache=False) == 3
     assert capsys.readouterr().err.count("read_excel loads openpyxl") == 1
+
+
+def threads() -> str:
+    import os
+
+    return os.environ["OMP_NUM_THREADS"]
+
+
+def test_environments_side_by_side_share_this_machines_cores(on_cloud):
+    assert fanfold.run(threads, cache=False) == str(cores_of_an_environment())
+    assert cores_of_an_environment() * 4 <= max(4, usable_cores())
 
 
 def test_duckdb_finds_the_images_extensions_without_a_network(tmp_path):
