@@ -502,3 +502,39 @@ def test_fsspecs_own_list_says_the_same_of_its_protocols():
         one for one, told in known_implementations.items() if not told["class"].startswith(("fsspec.", "pyscript"))
     }
     assert lacking - set(PROTOCOLS) <= {"asynclocal", "tosfs"}
+
+
+# Modules that several packages share.
+
+
+def takes_a_part(path):
+    import odc.geo.geobox
+
+    return odc.geo.geobox
+
+
+def takes_another_part(path):
+    from odc import stac
+
+    return stac
+
+
+def takes_one_of_many(path):
+    from google.cloud import storage
+
+    return storage
+
+
+def test_a_part_of_a_shared_module_is_looked_for_by_its_own_package(capsys):
+    """None of them is installed here, where a package of the image would say which modules it brings along."""
+    assert not_brought(["odc"], {"odc-geo": "0.5"}) == []
+    assert not_brought(["odc"], {"odcgeo": "0.5"}) == ["odc"]
+    described = IMAGE._replace(packages={**IMAGE.packages, "odc-geo": "0.5", "google-auth": "2.0"})
+    check_implied(Captured(takes_a_part).bundle, described)
+    with pytest.raises(CaptureError, match="the import loads odc-stac,") as caught:
+        check_implied(Captured(takes_another_part).bundle, described)
+    assert 'packages=["odc-stac"]' in caught.value.next_step
+    check_implied(Captured(takes_another_part).bundle, described, brought={"odc"})
+    assert capsys.readouterr().err == ""
+    check_implied(Captured(takes_one_of_many).bundle, described)
+    assert "the import loads google-cloud (or google-cloud-storage), which" in capsys.readouterr().err

@@ -103,6 +103,57 @@ def by_icechunk(address):
     return zarr.open_array(icechunk.Repository.open(storage).readonly_session("main").store, path="a", mode="r")[0]
 
 
+def by_aiobotocore(address):
+    import asyncio
+
+    from aiobotocore.session import get_session
+
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+
+    async def both():
+        async with get_session().create_client("s3") as client:
+            await client.put_object(Bucket=bucket, Key=key, Body=b"7")
+            return await (await client.get_object(Bucket=bucket, Key=key))["Body"].read()
+
+    return asyncio.run(both())
+
+
+def by_virtualizarr(address):
+    """A file of netCDF 4 as chunks in a store of Zarr, of which nothing is copied."""
+    import xarray as xr
+    from obspec_utils.registry import ObjectStoreRegistry
+    from obstore.store import S3Store
+    from virtualizarr.manifests import ManifestStore
+    from virtualizarr.parsers import HDFParser
+
+    path = f"{tempfile.mkdtemp()}/a.nc"
+    xr.Dataset({"t": ("x", [7, 7])}).to_netcdf(path, engine="h5netcdf")
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    store = S3Store(bucket)
+    with open(path, "rb") as file:
+        store.put(key, file.read())
+    found = HDFParser()(f"s3://{bucket}/{key}", registry=ObjectStoreRegistry({f"s3://{bucket}": store}))
+    assert isinstance(found, ManifestStore)
+    return xr.open_zarr(found, consolidated=False, zarr_format=3, chunks=None)["t"][0]
+
+
+def by_tiledb(address):
+    """Of an address other than AWS's own it wants to be told."""
+    import os
+
+    import numpy as np
+    import tiledb
+
+    given = {"vfs.s3.region": os.environ["AWS_DEFAULT_REGION"]}
+    if elsewhere := os.environ.get("AWS_S3_ENDPOINT"):
+        given |= {"vfs.s3.endpoint_override": elsewhere, "vfs.s3.scheme": "http"}
+        given |= {"vfs.s3.use_virtual_addressing": "false"}
+    within = tiledb.Ctx(given)
+    tiledb.from_numpy(address, np.full(3, 7), ctx=within).close()
+    with tiledb.open(address, ctx=within) as array:
+        return array[0]
+
+
 def by_rioxarray(address):
     import rioxarray
 
@@ -188,6 +239,9 @@ ROUND_TRIPS = {
     "deltalake": by_deltalake,
     "lance": by_lance,
     "icechunk": by_icechunk,
+    "aiobotocore": by_aiobotocore,
+    "virtualizarr": by_virtualizarr,
+    "tiledb": by_tiledb,
     "rioxarray": by_rioxarray,
     "odc-geo": by_odc,
     "rio-cogeo": by_rio_cogeo,

@@ -58,6 +58,9 @@ PACKAGES = {
     "deltalake": ("deltalake",),
     "lance": ("pylance",),
     "icechunk": ("icechunk",),
+    "aiobotocore": S3FS,
+    "virtualizarr": ("virtualizarr", "h5netcdf", "h5py", "zarr"),
+    "tiledb": ("tiledb",),
     "rioxarray": ("rioxarray",),
     "odc-geo": ("odc-geo", "rioxarray"),
     "rio-cogeo": ("rio-cogeo", "rioxarray"),
@@ -67,6 +70,7 @@ PACKAGES = {
 
 
 BROUGHT = sorted({package for packages in PACKAGES.values() for package in packages})
+_NOT_IN_THE_IMAGE = ("deltalake", "lance", "icechunk", "rio-cogeo", "fiona", "virtualizarr", "tiledb")
 #: Some that do not go by boto3, GDAL or another of these.
 ASKING = ("s3fs", "deltalake", "lance")
 
@@ -121,7 +125,7 @@ def test_what_the_image_has_works_as_a_set_with_s3_paths(on_cloud, bucket, tmp_p
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(python.parents[1])], check=True)
     lock = str(ROOT / "runtime" / "requirements.lock")
     subprocess.run([*uv, "pip", "sync", "--quiet", "--python", str(python), lock], check=True)
-    libraries = [name for name in ROUND_TRIPS if name not in ("deltalake", "lance", "icechunk", "rio-cogeo", "fiona")]
+    libraries = [name for name in ROUND_TRIPS if name not in _NOT_IN_THE_IMAGE]
     around = {**os.environ, **image_variables(), "PYTHONPATH": str(ROOT / "client"), "HOME": str(tmp_path)}
     link_extensions(str(tmp_path), [str(next(python.parents[1].glob("lib/*/site-packages")))])
     command = [str(python), "-W", "ignore", "-m", "tests.cloud.round_trips", f"s3://{bucket}/data", *libraries]

@@ -134,6 +134,7 @@ def _as_float(value: float) -> float:
 _ALSO_KNOWN_AS: dict[str, tuple[str, ...]] = {
     "MySQLdb": ("mysqlclient",),
     "PIL": ("pillow",),
+    "Crypto": ("pycryptodome",),
     "attr": ("attrs",),
     "bs4": ("beautifulsoup4",),
     "cv2": (
@@ -143,21 +144,34 @@ _ALSO_KNOWN_AS: dict[str, tuple[str, ...]] = {
         "opencv-contrib-python",
     ),
     "dateutil": ("python-dateutil",),
+    "docx": ("python-docx",),
+    "dotenv": ("python-dotenv",),
+    "ee": ("earthengine-api",),
     "faiss": ("faiss-cpu", "faiss-gpu"),
     "gi": ("pygobject",),
+    "git": ("gitpython",),
+    "jwt": ("pyjwt",),
     "lance": ("pylance",),
     "libarchive": ("libarchive-c",),
+    "mpl_toolkits": ("matplotlib",),
     "mysql": ("mysql-connector-python",),
     "odf": ("odfpy",),
     "osgeo": ("gdal",),
+    "pkg_resources": ("setuptools",),
+    "pylab": ("matplotlib",),
     "psycopg2": ("psycopg2-binary", "psycopg2"),
     "skimage": ("scikit-image",),
     "sklearn": ("scikit-learn",),
     "smbclient": ("smbprotocol",),
     "snowflake": ("snowflake-sqlalchemy",),
+    "umap": ("umap-learn",),
     "wx": ("wxpython",),
     "yaml": ("pyyaml",),
 }
+
+
+#: Modules that several packages share, each with a part that is called as it is: `odc.geo` is of odc-geo.
+NAMESPACES = frozenset({"azure", "google", "odc", "opentelemetry", "ruamel"})
 
 
 def package_of(module: str) -> str:
@@ -171,7 +185,8 @@ def not_brought(modules: Iterable[str], packages: Iterable[str]) -> list[str]:
     there = {normal_name(name) for name in packages}
     foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
     missing = [name for name in foreign if there.isdisjoint((normal_name(name), *_ALSO_KNOWN_AS.get(name, ())))]
-    return [name for name in missing if there.isdisjoint(_installed_by(name))]
+    shared = {name for name in NAMESPACES.intersection(missing) if any(each.startswith(f"{name}-") for each in there)}
+    return [name for name in missing if name not in shared and there.isdisjoint(_installed_by(name))]
 
 
 def versions(modules: Iterable[str]) -> str:

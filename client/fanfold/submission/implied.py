@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
-from fanfold.core.cache_key import not_brought, package_of
+from fanfold.core.cache_key import NAMESPACES, normal_name, not_brought, package_of
 from fanfold.engines.base import Description
 from fanfold.environments.requirements import installed_version
 from fanfold.errors import CaptureError
@@ -25,6 +26,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "dask.array": ("numpy",),
     "pandas.plotting": ("matplotlib",),
 }
+_HAVE_PARTS = NAMESPACES | {name.partition(".")[0] for name in _MODULES}
 #: What a text's first call with its package may be written as.
 _SHOWN = 60
 
@@ -91,7 +93,8 @@ def _missing(found: Iterator[Implied], described: Description, brought: Collecti
     if described.packages:
         for each in found:
             lacks = not_brought(each.modules, described.packages)
-            if len(lacks) == len(each.modules) and not {*each.modules} & {*brought}:
+            tops = {re.split(r"[.-]", module)[0] for module in each.modules}
+            if len(lacks) == len(each.modules) and tops.isdisjoint(brought):
                 yield each
 
 
@@ -101,7 +104,7 @@ def implied_imports(bundle: Bundle) -> Iterator[Implied]:
         for load in loads(call, frozenset(bundle.imports)):
             yield _implied(source, call, load)
     for source in bundle.sources:
-        if any(name.partition(".")[0] in bundle.imports for name in _MODULES):
+        if not _HAVE_PARTS.isdisjoint(bundle.imports):
             yield from _by_modules(source)
 
 
@@ -209,14 +212,25 @@ def _known(graph: Any, module: str) -> Known:
 
 def _by_modules(source: SourceFile) -> Iterator[Implied]:
     """The imports of a package's modules that another package must be there for."""
-    if not any(name.partition(".")[2] in source.text for name in _MODULES) or (tree := _tree(source)) is None:
+    wanted = (*(name.partition(".")[2] for name in _MODULES), *NAMESPACES)
+    if not any(name in source.text for name in wanted) or (tree := _tree(source)) is None:
         return
-    for node, certain in walked(tree, {}):
+    for node, comes_by in walked(tree, {}):
+        line, certain = getattr(node, "lineno", 0), comes_by and source.kind == "entry"
         for module in _imported(node):
             for name in (each for each in _MODULES if module == each or module.startswith(f"{each}.")):
-                for needed in _MODULES[name]:
-                    line = getattr(node, "lineno", 0)
-                    yield Implied(source.path, line, name, (needed,), certain and source.kind == "entry")
+                yield from (Implied(source.path, line, name, (needed,), certain) for needed in _MODULES[name])
+        if parts := _part_of_a_namespace(node):
+            yield Implied(source.path, line, "the import", parts, certain and parts[0].startswith("odc-"))
+
+
+def _part_of_a_namespace(node: ast.AST) -> tuple[str, ...]:
+    """The packages that may bring an imported part of a module along which several packages share: odc.geo."""
+    for module in reversed(_imported(node)):
+        steps = module.split(".")
+        if steps[0] in NAMESPACES and len(steps) > 1:
+            return tuple(normal_name(".".join(steps[:count])) for count in range(2, len(steps) + 1))
+    return ()
 
 
 def _imported(node: ast.AST) -> list[str]:
