@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanfold.core.cache_key import KeyMaker, run_key
+from fanfold.core.cache_key import KeyMaker
 
 NAMES = ("code_hash", "constants", "path", "image", "arguments")
 PARTS = st.tuples(*(st.text("ab1:", max_size=3),) * len(NAMES))
 LIKE_LENGTHS = st.sampled_from(["", "1:", "0:", "2:1:", "1", ":"])
 TRICKY = st.tuples(*(LIKE_LENGTHS,) * len(NAMES))
+
+
+def run_key(*, arguments: str, **shared: str) -> str:
+    return KeyMaker(**shared).key(arguments)
 
 
 def key_of(parts: tuple[str, ...]) -> str:

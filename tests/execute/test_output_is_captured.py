@@ -96,6 +96,17 @@ def test_a_log_that_was_emptied_underway_still_says_that_its_run_has_printed(tmp
     assert not path.exists()
 
 
+def test_a_letter_of_two_bytes_at_the_limit_stays_one_where_nothing_is_left_out(tmp_path):
+    path = tmp_path / "0.log"
+    path.write_text(text := "a" + "é" * (LOG_LIMIT_BYTES // 2 + 500), encoding="utf-8")
+    assert "".join(LogTail(path).finish()) == text
+    path.write_text("a" + "é" * LOG_LIMIT_BYTES, encoding="utf-8")
+    begin, note, end = "".join(LogTail(path).finish()).partition("\n[fanfold: ")
+    assert note
+    assert begin == "a" + "é" * (LOG_LIMIT_BYTES // 2 - 1) + "\ufffd"
+    assert end.endswith("éé")
+
+
 def test_output_that_just_passes_the_limit_is_kept_whole(work):
     def babble(characters: int):
         print("y" * characters, end="")

@@ -93,11 +93,6 @@ class KeyMaker:
         return digest.digest()
 
 
-def run_key(*, code_hash: str, arguments: str, constants: str, path: str, image: str) -> str:
-    """The cache key of one run; for many inputs of one job, see `KeyMaker`."""
-    return KeyMaker(code_hash=code_hash, constants=constants, path=path, image=image).key(arguments)
-
-
 def stamped_key(key: str, stamp: str) -> str:
     """The key of a run whose arguments name files: `stamp` stands for what these were when it ended."""
     return sha256(f"{key} {stamp}".encode()).hexdigest() if stamp else key

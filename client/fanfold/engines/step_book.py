@@ -21,8 +21,8 @@ from fanfold.execution.calls import Call
 from fanfold.execution.channel import Asked, Reply
 from fanfold.stores.keys import result_key
 
-#: What a run can ask for, by the fact `do`.
-LOAD, SAVE = "load", "save"
+#: What a run asks for, by the fact `do`: this, or that something be saved.
+LOAD = "load"
 
 #: Part of every key: raise it when what a key stands for changes.
 _FORMAT = 1

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 FORKED = Struct("<cqi")
 #: What a pool says to its fork server in the place of a worker's folder: fork another server, which imports packages.
 PRELOAD = b"\0"
+#: The pool asks a hung worker by this signal where it hangs, before it kills it; the interpreter's own dump answers.
+WHERE_SIGNAL = signal.SIGUSR2
 #: A worker whose pipes were closed by its UDF ends with this code.
 EXIT_PIPES_CLOSED = 97
 #: And with this one where it can open no more files: its UDF has left as many open as it may, or lowered the limit.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from fanfold.execution.pool.tree import ProcessTree
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
-#: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
-_WHERE_SIGNAL = signal.SIGUSR2
 #: Answers read at a time: more than a pipe holds, so one read has all there are.
 _ANSWER_BYTES = 1 << 20
 _STACK_BYTES = 64 * 1024
@@ -297,7 +295,7 @@ def ask_for_stack(pid: int, size: Callable[[], int], *, wait_s: float, at_most_s
     """
     before = now = size()
     with suppress(ProcessLookupError):
-        os.kill(pid, _WHERE_SIGNAL)
+        os.kill(pid, wire.WHERE_SIGNAL)
     asked_at = time.monotonic()
     while (waited_s := time.monotonic() - asked_at) < at_most_s:
         time.sleep(0.01)
@@ -315,7 +313,7 @@ def where_signal_is(pid: int) -> set[str]:
             sets = [line.split(":") for line in status if line.startswith(("Sig", "Shd"))]
     except OSError:
         return set()
-    return {name for name, mask in sets if name != "SigQ" and int(mask, 16) >> (_WHERE_SIGNAL - 1) & 1}
+    return {name for name, mask in sets if name != "SigQ" and int(mask, 16) >> (wire.WHERE_SIGNAL - 1) & 1}
 
 
 def _has_yet_to_answer(pid: int) -> bool:
@@ -379,11 +377,11 @@ class LogTail:
     def finish(self) -> list[str]:
         """The rest, and the file is done with."""
         pieces = self.news()
-        if self._left_out > len(self._tail):
-            note = f"\n[fanfold: {self._left_out - len(self._tail):,} bytes of output are left out here]\n"
-            pieces.append(note)
-        pieces.append(self._tail.decode(errors="replace"))
-        pieces.append(self._decoder.decode(b"", final=True))
+        if (left_out := self._left_out - len(self._tail)) > 0:
+            note = f"\n[fanfold: {left_out:,} bytes of output are left out here]\n"
+            pieces += [self._decoder.decode(b"", final=True), note, self._tail.decode(errors="replace")]
+        else:
+            pieces.append(self._decoder.decode(self._tail, final=True))
         if self._fd >= 0:
             os.close(self._fd)
             self._path.unlink(missing_ok=True)

@@ -62,8 +62,6 @@ def _closed(lifeline: int) -> bool:
         return False
 
 
-#: The pool asks a hung worker by this signal where it hangs, before it kills it.
-WHERE_SIGNAL = signal.SIGUSR2
 #: What a message of the queue has at most; a larger buffer would take a microsecond of each call.
 _MESSAGE_BYTES = 4096
 
@@ -108,7 +106,7 @@ def run(pipes: Pipes, folder: str, on_children: Callable[[], None] = lambda: Non
     for fd in pipes:
         os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
     faulthandler.enable(pipes.trace)
-    faulthandler.register(WHERE_SIGNAL, pipes.trace, all_threads=True)
+    faulthandler.register(channel.WHERE_SIGNAL, pipes.trace, all_threads=True)
     spare_files.keep()
     Worker(pipes, Sandbox(folder, on_children)).serve()
 
