@@ -146,6 +146,16 @@ def test_unused_levels_and_categories_survive():
     assert list(there_and_back(FRAMES["categories"])["ordered"].cat.categories) == ["z", "y", "x"]
 
 
+@pytest.mark.parametrize("is_unique", [True, False])
+def test_that_no_label_may_come_twice_stays_said(is_unique):
+    shapes = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(0, 0)])
+    numbers = pd.DataFrame(np.random.default_rng(0).random((9_000, 1)))  # of which the bytes are written as they are
+    for value in (PLAIN, PLAIN["a"], shapes, shapes.geometry, numbers):
+        encoded = encode(value.set_flags(allows_duplicate_labels=not is_unique), as_file=True)
+        back = decode(encoded.codec, encoded.data)
+        assert (type(back), back.flags.allows_duplicate_labels) == (type(value), not is_unique)
+
+
 def test_attrs_and_names_survive():
     frame, series = PLAIN.copy(), pd.Series([1], name=("a", 1))
     frame.attrs, series.attrs = {"unit": "m", 1: (2,)}, {"source": "sensor"}

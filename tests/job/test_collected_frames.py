@@ -38,6 +38,14 @@ def test_arguments_may_repeat():
     assert together.loc[1].v.to_list() == [1, 2]
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_that_no_label_comes_twice_in_a_frame_is_not_said_of_all_together(count):
+    parts = [frame(1).set_flags(allows_duplicate_labels=False) for _ in range(count)]
+    together = fold_results([{"day": "mon"}] * count, parts)
+    assert (len(together), together.flags.allows_duplicate_labels) == (count, True)
+    assert not parts[0].flags.allows_duplicate_labels
+
+
 def test_empty_frames_add_no_rows_and_change_no_types():
     empty = frame().astype({"v": "int64"})
     together = fold_results([{"x": x} for x in range(3)], [empty, frame(1, 2), frame().astype({"v": "float64"})])

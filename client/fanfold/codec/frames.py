@@ -83,7 +83,7 @@ def frame_bytes(frame: Any, metadata: dict[bytes, bytes], **facts: Any) -> bytes
     columns = [sheet.keep(label, column) for label, column in frame.items()]
     index = index_tree(frame.index, sheet.keep)
     labels = labels_tree(frame.columns)
-    meta = {"kind": "frame", "columns": columns, "index": index, "labels": labels, "attrs": frame.attrs, **facts}
+    meta = {"kind": "frame", "columns": columns, "index": index, "labels": labels, **_said_of(frame), **facts}
     return sheet.to_bytes(meta, metadata)
 
 
@@ -92,8 +92,21 @@ def series_bytes(series: Any, metadata: dict[bytes, bytes], **facts: Any) -> byt
     sheet = Sheet()
     columns = [sheet.keep("value" if series.name is None else series.name, series)]
     index = index_tree(series.index, sheet.keep)
-    meta = {"kind": "series", "columns": columns, "index": index, "name": series.name, "attrs": series.attrs, **facts}
+    meta = {"kind": "series", "columns": columns, "index": index, "name": series.name, **_said_of(series), **facts}
     return sheet.to_bytes(meta, metadata)
+
+
+def _said_of(value: Any) -> dict[str, Any]:
+    """What a frame or a series says of itself: its attributes, and whether no label may come twice."""
+    flags = {} if value.flags.allows_duplicate_labels else {"unique": True}
+    return {"attrs": value.attrs, **flags}
+
+
+def say_of(value: Any, meta: dict[str, Any]) -> None:
+    """Have a frame or a series say the same of itself."""
+    value.attrs = meta["attrs"]
+    if "unique" in meta:
+        value.flags.allows_duplicate_labels = False
 
 
 def read_sheet(data: bytes) -> tuple[Any, dict[str, Any]]:
@@ -121,7 +134,7 @@ def value_of(table: pa.Table, meta: dict[str, Any], *, block: Any = None) -> Any
         value = pd.DataFrame(block.T, index=index, copy=False)
     if meta["kind"] == "frame":
         value.columns = labels_from(meta["labels"])
-    value.attrs = meta["attrs"]
+    say_of(value, meta)
     return value
 
 

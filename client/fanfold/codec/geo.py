@@ -11,7 +11,7 @@ import pyarrow as pa
 import shapely
 
 from fanfold.codec.encoded import Encoded
-from fanfold.codec.frames import frame_bytes, give_back, read_sheet, series_bytes
+from fanfold.codec.frames import frame_bytes, give_back, read_sheet, say_of, series_bytes
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
@@ -44,10 +44,13 @@ def unpack(_: str, data: bytes) -> Any:
     give_back(data)
     if facts["kind"] == "series":
         series = geopandas.GeoSeries(value)
+        say_of(series, facts)
         return series.values if facts["geo"] == "array" else series
     frame = geopandas.GeoDataFrame(value)
-    frame.attrs = value.attrs
-    return frame if facts["geo"] is None else frame.set_geometry(facts["geo"])
+    if facts["geo"] is not None:
+        frame = frame.set_geometry(facts["geo"])
+    say_of(frame, facts)
+    return frame
 
 
 def _geo_metadata(frame: Any) -> bytes:

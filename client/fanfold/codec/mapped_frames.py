@@ -26,7 +26,9 @@ _TRIED_BYTES, _TRIED_COLUMNS, _WORTH = 4096, 16, 0.6
 def pack(value: Any) -> Encoded | None:
     """The encoding of a frame or a series; None where it is small, holds more than numbers, or suits Parquet better."""
     columns = _columns(value)
-    if columns is None or value.attrs or not _is_numbers(value.index) or not _is_dense(columns):
+    if columns is None or value.attrs or not value.flags.allows_duplicate_labels:
+        return None
+    if not _is_numbers(value.index) or not _is_dense(columns):
         return None
     sheet = Sheet()
     kept = [sheet.keep("value" if column.name is None else column.name, column) for column in columns]

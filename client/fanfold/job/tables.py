@@ -21,14 +21,25 @@ def concatenate(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     if len(frames) == 1:
-        return frames[0].copy(deep=False)
-    whole = pd.concat(frames)
+        return _with_any_labels(frames[0].copy(deep=False))
+    whole = pd.concat(list(map(_with_any_labels, frames)))
 
     def cells(name: Any) -> Iterable[Any]:
         for frame in frames:
             yield from frame[name].astype(object) if name in frame.columns else [None] * len(frame)
 
     return _located(_with_integers(whole, cells), frames)
+
+
+def _with_any_labels(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, or a shallow copy: that no label comes twice is said of one, and not of all together."""
+    flags: Any = frame.flags
+    if flags.allows_duplicate_labels:
+        return frame
+    copied = frame.copy(deep=False)
+    flags = copied.flags
+    flags.allows_duplicate_labels = True
+    return copied
 
 
 def of_records(records: Sequence[dict[str, Any]], index: pd.Index) -> pd.DataFrame:
