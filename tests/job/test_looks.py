@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 import fanfold
 from fanfold.core.formatting import Dollars, Seconds, duration
@@ -97,6 +98,10 @@ def bars(figure):
 
 def test_the_timeline_has_a_bar_for_each_run(half_failed):
     assert len(bars(half_failed.timeline())) == 4
+
+
+def test_a_notebook_shows_the_timeline_without_pyplot(half_failed):
+    assert DisplayFormatter().format(half_failed.timeline())[0]["image/png"].startswith(b"\x89PNG")
 
 
 def test_what_came_from_the_cache_has_no_bar():

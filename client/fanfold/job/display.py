@@ -183,12 +183,14 @@ def draw_timeline(state: JobState) -> Figure:
     Runs are stacked in as few rows as ran side by side, so that the picture shows how full the workers were.
     """
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise MissingPackage(
             "A timeline is drawn with matplotlib, which is not installed.", next_step="pip install 'fanfold[plot]'"
         ) from error
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    from fanfold.job.charts import Chart
+
+    figure = Chart(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
     rows: list[float] = []
     for start, end, status in sorted(_spans(state), key=lambda span: span[0]):
