@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import types
 import warnings
 
+import dateutil.tz
 import numpy.testing
 import pandas
 import pydantic
@@ -270,3 +272,14 @@ def test_any_graph_is_a_value_or_an_error_and_never_a_call(nodes):
     ran.clear()
     read(json.dumps({"$graph": nodes}))
     assert not [what for what in ran if what != "del"]
+
+
+def test_a_zone_opens_no_file_beside_those_of_zones(tmp_path):
+    berlin = dateutil.tz.gettz("Europe/Berlin")._filename
+    beside = tmp_path / "zone"
+    shutil.copy(berlin, beside)
+    zones = berlin.removesuffix("Europe/Berlin")
+    for name in (str(beside), os.path.relpath(beside, zones)):
+        assert dateutil.tz.gettz(name) is not None
+        with pytest.raises(CodecError):
+            decode_json(json.dumps({"$zone": ["dateutil", "gettz", name]}))

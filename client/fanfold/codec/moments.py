@@ -71,7 +71,7 @@ def zone_from(tree: Any) -> Any:
         import pytz  # type: ignore[import-untyped]
 
         return pytz.timezone(rest[0])
-    if kind == "dateutil" and rest[0] in _DATEUTIL and not str(rest[-1]).startswith("/"):
+    if kind == "dateutil" and rest[0] in _DATEUTIL and not _is_path(str(rest[-1])):
         from dateutil import tz  # type: ignore[import-untyped,unused-ignore]
 
         return getattr(tz, rest[0])(*rest[1:])
@@ -80,6 +80,11 @@ def zone_from(tree: Any) -> Any:
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(rest[0])
+
+
+def _is_path(name: str) -> bool:
+    """Whether a zone's name would lead to a file beside those that dateutil has of zones."""
+    return name.startswith("/") or ".." in name
 
 
 def _of_the_user(zone: Any) -> Any:
