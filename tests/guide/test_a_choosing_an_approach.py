@@ -19,9 +19,28 @@ def patient(x: int):
 
 
 @fanfold.udf
-def hungry(x: int):
+def endless_at_first(x: int, folder: str):
+    """Takes a minute the first time, and no time the next."""
+    wait_at_first(folder)
+    return x
+
+
+@fanfold.udf
+def hungry(x: int, folder: str):
+    """Holds its memory until that is looked at, the first time."""
     held = bytearray(600 << 20)
+    wait_at_first(folder)
     return len(held) >> 20
+
+
+def wait_at_first(folder: str):
+    import pathlib
+    import time
+
+    mark = pathlib.Path(folder, "begun")
+    if not mark.exists():
+        mark.touch()
+        time.sleep(60)
 
 
 @fanfold.udf
@@ -40,16 +59,16 @@ def test_a1_many_inputs_run_in_parallel(tmp_path):
     assert list(fanfold.submit(meet, [1, 2], folder=str(tmp_path)).result) == [1, 2]
 
 
-def test_a2_what_takes_longer_than_a_realtime_run_may_runs_on_a_machine():
+def test_a2_what_takes_longer_than_a_realtime_run_may_runs_on_a_machine(tmp_path):
     with pytest.raises(fanfold.RunTimedOut, match="instance_type"):
-        fanfold.run(fanfold.udf(patient, timeout_s=1), x=3)
-    assert fanfold.run(patient, x=3, instance_type="small") == 3
+        fanfold.run(fanfold.udf(endless_at_first, timeout_s=2), x=3, folder=str(tmp_path))
+    assert fanfold.run(endless_at_first, x=3, folder=str(tmp_path), instance_type="small") == 3
 
 
-def test_a2_what_takes_more_memory_than_a_realtime_run_may_runs_on_a_machine():
+def test_a2_what_takes_more_memory_than_a_realtime_run_may_runs_on_a_machine(tmp_path):
     with pytest.raises(fanfold.RunOutOfMemory, match="instance_type"):
-        fanfold.run(fanfold.udf(hungry, memory_mib=300), x=3)
-    assert fanfold.run(hungry, x=3, instance_type="small") == 600
+        fanfold.run(fanfold.udf(hungry, memory_mib=300), x=3, folder=str(tmp_path))
+    assert fanfold.run(hungry, x=3, folder=str(tmp_path), instance_type="small") == 600
 
 
 def test_a2_a_limit_that_no_realtime_run_has_is_refused_with_the_way_that_has():

@@ -35,7 +35,7 @@ def large_at(x: int, large: int, mib: int):
     import time
 
     held = bytearray(mib << 20) if x == large else b""
-    time.sleep(0.3 if x == large else 0)  # long enough to be measured
+    time.sleep(2 if x == large else 0)  # long enough to be looked at
     return len(held)
 
 

@@ -129,7 +129,7 @@ def test_map_takes_no_more_inputs_than_its_buffer_has_room_for(executor):
 
 def test_map_gives_up_after_its_timeout(executor):
     with pytest.raises(cf.TimeoutError):
-        list(executor.map(time.sleep, [0, 2], timeout=0.5))
+        list(executor.map(time.sleep, [0, 5], timeout=0.5))
 
 
 # What is printed, and the end.
