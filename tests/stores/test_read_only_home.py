@@ -110,6 +110,15 @@ def test_the_cache_of_an_older_home_that_may_only_be_read_is_read(tmp_path, read
     assert (home / "fanfold.db").read_bytes() == before
 
 
+@pytest.fixture
+def usual_mask():
+    """What others may read is for the test to say, not for the shell that started it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_mask")
 @pytest.mark.parametrize(("mode", "private"), [(0o755, True), (0o700, True), (0o775, False)])
 def test_what_a_home_holds_is_private_unless_others_may_write_there(tmp_path, mode, private):
     home = tmp_path / "home"
