@@ -10,15 +10,21 @@ import sys
 import textwrap
 import threading
 import types
+from concurrent.futures import Future
 from contextvars import ContextVar
 from functools import cached_property
+from pathlib import Path
 from typing import NewType
 from unittest import mock
 
 import pytest
 
 import fanfold
+from fanfold.core.futures import begin
+from fanfold.engines.local import call_pool
+from fanfold.engines.local.call_pool import OpenFeed
 from fanfold.errors import CaptureError
+from fanfold.execution.calls import Assignment
 from fanfold.execution.worker.carried import MOST_SESSIONS
 from fanfold.settings import current
 
@@ -123,6 +129,17 @@ def test_what_calls_found_is_let_go_when_none_has_it_any_more_and_may_come_again
         assert [price(limit).result(timeout=60) for limit in limits] == limits
         kept = list(current().home.glob("scratch/pool-*/session-*"))
         assert len(kept) <= MOST_SESSIONS + 2
+
+
+def test_a_call_that_is_just_taken_has_not_ended(monkeypatch):
+    feed = OpenFeed(Assignment("job", Path("none"), Path("none")), 2, settle=lambda *_: None)
+    for _ in range(2):
+        feed.add(Future(), "0:")
+    seen = []
+    monkeypatch.setattr(call_pool, "begin", lambda future: seen.append(feed.added) or begin(future))
+    taken = [feed.take(), feed.take()]
+    assert [call.index for call in taken] == [1, 2]
+    assert all(added >= 2 and not feed.has_ended_all(added) for added in seen)
 
 
 def test_a_library_s_own_function_that_was_replaced_is_replaced_there(executor, lib, monkeypatch):

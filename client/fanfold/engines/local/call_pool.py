@@ -111,7 +111,7 @@ class OpenFeed:
     @property
     def added(self) -> int:
         """No call that has been added by now has a higher number than this, or will have."""
-        return self._number + len(self._waiting)
+        return self._number + len(self._waiting) + 1  # one is out of the queue, and has no number yet
 
     def has_ended_all(self, added: int) -> bool:
         """Whether all calls are over that had been added when `added` was this; not known where some were cancelled."""
@@ -187,7 +187,7 @@ class _Sessions:
         for state, number in list(self._numbers.items())[: -carried.MOST_SESSIONS]:
             if number and self._feed.has_ended_all(self._left_at[number]):
                 del self._numbers[state], self._left_at[number]
-                self._file(number).unlink()
+                self._file(number).unlink(missing_ok=True)
 
     def _file(self, number: int) -> Path:
         return Path(carried.session_file(self._folder, str(number)))
