@@ -413,9 +413,22 @@ def as_far_as_it_can_be_read(path):
         return None
 
 
+def has_it_called_by_another(path):
+    return list(map(pd.read_excel, [path]))
+
+
+def calls_nothing_that_reads(path):
+    def later():
+        return pd.read_excel(path)
+
+    return 3
+
+
 @pytest.mark.parametrize(
     "fn",
     [
+        has_it_called_by_another,
+        calls_nothing_that_reads,
         by_its_ending,
         after_another_way,
         where_it_is_asked_for,

@@ -65,11 +65,14 @@ def _loads(*modules: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(each.split("|")) for each in modules)
 
 
-_SHEETS = _one_of_each(
-    openpyxl="openpyxl", xlrd="xlrd", calamine="python_calamine", pyxlsb="pyxlsb", odf="odf", xlsxwriter="xlsxwriter"
+_READ_SHEET = _Rule(
+    _loads("openpyxl|xlrd|python_calamine|pyxlsb|odf"),
+    "engine",
+    _one_of_each(openpyxl="openpyxl", xlrd="xlrd", calamine="python_calamine", pyxlsb="pyxlsb", odf="odf"),
 )
-_READ_SHEET = _Rule(_loads("openpyxl|xlrd|python_calamine|pyxlsb|odf"), "engine", _SHEETS)
-_WRITE_SHEET = _Rule(_loads("openpyxl|xlsxwriter"), "engine", _SHEETS)
+_WRITE_SHEET = _Rule(
+    _loads("openpyxl|xlsxwriter"), "engine", _one_of_each(openpyxl="openpyxl", xlsxwriter="xlsxwriter", odf="odf")
+)
 _PARQUET = _Rule(_loads("pyarrow|fastparquet"), "engine", _one_of_each(pyarrow="pyarrow", fastparquet="fastparquet"))
 _BY_ARROW = _Rule((), "engine", _one_of_each(pyarrow="pyarrow"))
 _LAYER = _Rule(_loads("pyogrio|fiona"), "engine", _one_of_each(pyogrio="pyogrio", fiona="fiona"))

@@ -51,8 +51,10 @@ def calls_in(tree: ast.AST, known: Known, mentioned: Mapping[str, bool]) -> Iter
     parameters = {name for name in known.parameters if name not in stored}
     given = _Values(constants, once, parameters)
     for node, certain in walked(tree, mentioned):
-        if isinstance(node, ast.Call) and (name := _name_of(node, modules, own)):
-            yield _call(node, name, certain, given)
+        if isinstance(node, ast.Call):
+            if name := _name_of(node.func, modules, own):
+                yield _call(node, name, certain, given)
+            yield from _handed_on(node, modules, own, given)
 
 
 class _Values(NamedTuple):
@@ -109,6 +111,17 @@ def _parts(node: ast.expr) -> list[ast.expr]:
     return []
 
 
+def _handed_on(
+    node: ast.Call, modules: Mapping[str, str], own: Collection[str], values: _Values
+) -> Iterator[WrittenCall]:
+    """What something else is to call: `map(pd.read_hdf, paths)`, `partial(xr.open_dataset, engine="zarr")`."""
+    for each in node.args[:1]:
+        name = _name_of(each, modules, own)
+        if name and not name.startswith("."):
+            given = {given.arg: values.value(given.value) for given in node.keywords if given.arg}
+            yield WrittenCall(node.lineno, name, given, (), all_given=False, certain=False)
+
+
 def _call(node: ast.Call, name: str, certain: bool, values: _Values) -> WrittenCall:
     given = {each.arg: values.value(each.value) for each in node.keywords if each.arg}
     args = [each for each in node.args if not isinstance(each, ast.Starred)]
@@ -118,12 +131,13 @@ def _call(node: ast.Call, name: str, certain: bool, values: _Values) -> WrittenC
     return WrittenCall(node.lineno, name, given, tuple(texts or named), all_given, certain)
 
 
-def _name_of(node: ast.Call, modules: Mapping[str, str], own: Collection[str]) -> str:
+def _name_of(function: ast.expr, modules: Mapping[str, str], own: Collection[str]) -> str:
     """A function's name with its module, a method's with a dot before it; empty for what cannot be told."""
-    if isinstance(node.func, ast.Name):
-        of = "" if node.func.id in own else modules.get(node.func.id, "")
+    if isinstance(function, ast.Name):
+        of = "" if function.id in own else modules.get(function.id, "")
         return of if "." in of else ""
-    attributes, at = [], node.func
+    attributes: list[str] = []
+    at = function
     while isinstance(at, ast.Attribute):
         attributes.append(at.attr)
         at = at.value
@@ -189,15 +203,19 @@ def mentions(tree: ast.AST) -> dict[str, bool]:
 
 def walked(tree: ast.AST, mentioned: Mapping[str, bool]) -> Iterator[tuple[ast.AST, bool]]:
     """All nodes but those that do without what cannot be imported, each with whether a run is sure to come by."""
-    pending: list[tuple[ast.AST, bool]] = [(tree, True)]
+    pending: list[tuple[ast.AST, bool, bool]] = [(tree, True, False)]
     while pending:
-        node, certain = pending.pop()
+        node, certain, is_within = pending.pop()
         yield node, certain
         if _does_without(node):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            certain = mentioned.get(node.name, True)
-        pending += reversed(list(_within(node, certain)))
+            # One within another that nothing mentions is not called, unless what decorates it does so.
+            certain = mentioned.get(node.name, not is_within or bool(node.decorator_list))
+            is_within = True
+        elif isinstance(node, ast.ClassDef):
+            is_within = False
+        pending += reversed([(each, here, is_within) for each, here in _within(node, certain)])
 
 
 def _within(node: ast.AST, certain: bool) -> Iterator[tuple[ast.AST, bool]]:
