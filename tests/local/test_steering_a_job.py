@@ -40,6 +40,13 @@ def hang_with_child(x: int):
     time.sleep(60)
 
 
+@pytest.fixture
+def two_workers(monkeypatch):
+    """As many as these tests need side by side, on a machine with one core too."""
+    monkeypatch.setattr("fanfold.engines.local.engine.usable_cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_workers")
 def test_as_completed_gives_runs_in_the_order_in_which_they_end(tmp_path):
     job = fanfold.submit(wait_for, [str(tmp_path / name) for name in "ab"], collect=False, max_workers=2)
     runs = job.as_completed()
@@ -200,8 +207,8 @@ def test_what_was_lost_is_retried_by_another_process(script, eventually, tmp_pat
     assert job.retry().results() == [os.getpid()]
 
 
-def test_two_jobs_at_once_share_the_workers(tmp_path, eventually, monkeypatch):
-    monkeypatch.setattr("fanfold.engines.local.engine.usable_cores", lambda: 2)
+@pytest.mark.usefixtures("two_workers")
+def test_two_jobs_at_once_share_the_workers(tmp_path, eventually):
     slow = fanfold.submit(wait_for, [str(tmp_path / "go")] * 40, collect=False, max_workers=1)
     quick = fanfold.submit(wait_for, [str(tmp_path / name) for name in "abc"], collect=False)
     for name in "abc":
