@@ -65,6 +65,46 @@ def test_a_folder_that_runs_write_to_counts_by_being_there_and_the_one_they_read
     assert fanfold.submit(copy, list("abc"), **given).result.tolist() == ["a", "other", "c"]
 
 
+def copy_some(name: str, source: Path, out: Path) -> str:
+    return copy(name, source, out) if name != "empty" else ""
+
+
+def test_a_run_that_had_nothing_to_write_serves_again_where_others_of_its_job_have_written(scenes):
+    source, out = scenes / "source", scenes / "out"
+    source.mkdir()
+    out.mkdir()
+    write(source, "a", "a")
+    given = {"source": source, "out": out}
+    assert [cached(copy_some, ["empty", "a", "empty"], **given, max_workers=1) for _ in range(2)] == [0, 3]
+    write(source, "a", "other")
+    assert cached(copy_some, ["empty", "a"], **given) == 0
+
+
+def made(name: str, out: Path) -> str:
+    out.mkdir(exist_ok=True)
+    return write(out, name, name).name
+
+
+def test_a_folder_that_the_first_run_makes_is_one_that_they_write_to(scenes):
+    assert [cached(made, ["a"], out=scenes / "new") for _ in range(2)] == [0, 1]
+    write(scenes / "new", "by another", "")
+    assert cached(made, ["a"], out=scenes / "new") == 1
+
+
+def test_a_folder_that_the_first_call_makes_is_one_that_a_cached_function_writes_to(scenes):
+    calls = []
+
+    @fanfold.cache
+    def once(name: str, out: Path) -> str:
+        calls.append(name)
+        return made(name, out)
+
+    assert [once("a", scenes / "new") for _ in range(2)] == ["a", "a"]
+    write(scenes / "new", "by another", "")
+    assert once("a", scenes / "new") == "a"
+    assert calls == ["a"]
+
+
 def test_what_a_folder_holds_counts_for_a_function_that_is_cached(scenes):
     calls = []
 

@@ -228,9 +228,9 @@ def _sealed(before: dict[str, str], after: dict[str, str]) -> str:
 
 
 def _are_same(folders: dict[str, str], sealed: str) -> bool:
-    from fanfold.codec.folders import is_whole
+    from fanfold.codec.folders import changed_since
 
-    return is_whole(bytes.fromhex(sealed).decode(), folders)
+    return not changed_since(bytes.fromhex(sealed).decode(), folders)
 
 
 def _marks(given: _Stamps, codec: str, data: bytes) -> list[str]:

@@ -11,47 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 #: Files and folders of all folders that a run is given together: to look at so many takes some milliseconds.
-MOST_ENTRIES = 2_000
+MOST_ENTRIES = 1_000
 #: More folders than these are not looked into.
 _MOST_FOLDERS = 50
 #: How a folder was in which more lies than is looked at.
 TOO_MANY = "too many"
+#: What stands for how a folder was that has changed while the run was at work.
+WRITTEN = "written"
 #: Written by who only reads or looks: readers' locks of LMDB and SQLite, caches of Python, notes of file managers.
 _NOBODYS = ("lock.mdb", "__pycache__", ".git", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints")
-
-
-def below(folder: str) -> Iterator[os.DirEntry[str]]:
-    """All that lies in a folder, the files of each before the folders in it, by their names.
-
-    So does what lies in a folder that a link leads to, unless it leads back to one that the link is in.
-    """
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
-    while waiting:
-        parent, above = waiting.pop()
-        try:
-            about = os.stat(parent)
-            with os.scandir(parent) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError:  # gone meanwhile, or behind a closed door
-            continue
-        own = (about.st_dev, about.st_ino)
-        if own in above:
-            continue
-        folders = [entry for entry in entries if is_folder(entry)]
-        yield from (entry for entry in entries if entry not in folders)
-        yield from folders
-        waiting += [(entry.path, above | {own}) for entry in reversed(folders)]
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one."""
-    with suppress(OSError):  # a link that leads to itself
-        return entry.is_dir()
-    return False
 
 
 def states(folders: Iterable[str]) -> dict[str, str]:
@@ -68,9 +40,13 @@ def states(folders: Iterable[str]) -> dict[str, str]:
 
 
 def seal(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Which of these folders are as they were before the run, and how: for the cache."""
-    same = {folder: state for folder, state in before.items() if now.get(folder) == state}
-    return json.dumps({one: TOO_MANY if state.startswith(TOO_MANY) else state for one, state in same.items()})
+    """How the folders were that a run was given, for the cache; `WRITTEN` where they are not so any more."""
+    return json.dumps(
+        {
+            folder: WRITTEN if now.get(folder) != state else TOO_MANY if state.startswith(TOO_MANY) else state
+            for folder, state in before.items()
+        }
+    )
 
 
 def not_looked_into(seal_of_a_run: str) -> list[str]:
@@ -78,32 +54,65 @@ def not_looked_into(seal_of_a_run: str) -> list[str]:
     return [folder for folder, state in json.loads(seal_of_a_run).items() if state == TOO_MANY]
 
 
-def is_whole(seal_of_a_run: str, known: dict[str, str]) -> bool:
-    """Whether all folders that a run may have read are as they were; `known` are those that were looked at already."""
-    sealed = {one: state for one, state in json.loads(seal_of_a_run).items() if state != TOO_MANY}
+def written_in(seal_of_a_run: str) -> list[str]:
+    """The folders that the run, or another meanwhile, has written to."""
+    return [folder for folder, state in json.loads(seal_of_a_run).items() if state == WRITTEN]
+
+
+def changed_since(seal_of_a_run: str, known: dict[str, str]) -> list[str]:
+    """The folders that a run may have read and that are not as they were; `known` are those that were looked at."""
+    sealed = {one: state for one, state in json.loads(seal_of_a_run).items() if state not in (TOO_MANY, WRITTEN)}
     for one in sealed:
         if one not in known:
             known[one] = _state(one, MOST_ENTRIES)[0]
-    return all(known[one] == state for one, state in sealed.items())
+    return [one for one, state in sealed.items() if known[one] != state]
 
 
 def _state(folder: str, most: int) -> tuple[str, int]:
-    """How a folder is, and how many entries may still be looked at."""
+    """How a folder is, those that links in it lead to as well, and how many entries may still be looked at."""
     digest = hashlib.sha256()
-    for entry in below(folder):
-        name = os.path.relpath(entry.path, folder)
-        if not set(name.split(os.sep)).isdisjoint(_NOBODYS) or name.endswith("-shm"):
+    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", folder, frozenset())]
+    while waiting:
+        place, path, above = waiting.pop()
+        try:
+            own = _identity(path)
+            with os.scandir(path) as found:
+                entries = list(islice(found, most + 1 + len(_NOBODYS)))
+        except OSError:  # gone meanwhile, or behind a closed door
             continue
-        if most <= 0:
-            return _at_its_top(folder), 0
-        most -= 1
-        digest.update(f"{name}\0{_of_entry(entry)}\n".encode(errors="replace"))
+        if own in above:  # a link has led back
+            continue
+        lines = [place]
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            name = entry.name
+            if name in _NOBODYS or name.endswith("-shm"):
+                continue
+            if most <= 0:
+                return _at_its_top(folder), 0
+            most -= 1
+            if _is_folder(entry):
+                waiting.append((f"{place}{name}/", entry.path, above | {own}))
+                name = f"{name}/"
+            else:
+                name = f"{name}\0{_of_file(entry)}"
+            lines.append(name)
+        digest.update("\n".join([*lines, ""]).encode(errors="surrogatepass"))
     return digest.hexdigest(), most
 
 
-def _of_entry(entry: os.DirEntry[str]) -> str:
-    if is_folder(entry):
-        return "folder"
+def _identity(path: str) -> tuple[int, int]:
+    about = os.stat(path)
+    return about.st_dev, about.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _of_file(entry: os.DirEntry[str]) -> str:
     try:
         about = entry.stat()
     except OSError as error:
@@ -114,8 +123,12 @@ def _of_entry(entry: os.DirEntry[str]) -> str:
 
 
 def _at_its_top(folder: str) -> str:
-    """What a folder says of itself: it is written when something in it comes or goes."""
+    return f"{TOO_MANY} {top(folder)}"
+
+
+def top(folder: str) -> int:
+    """What a folder says of itself: it is written when something comes into it or goes; 0 where it is gone."""
     try:
-        return f"{TOO_MANY} {os.stat(folder).st_mtime_ns}"
+        return os.stat(folder).st_mtime_ns
     except OSError:
-        return ""
+        return 0

@@ -108,6 +108,11 @@ def sealed_key(key: str) -> str:
     return sha256(f"{key} folders".encode()).hexdigest()
 
 
+def written_key(job_id: str, folder: str) -> str:
+    """Where the cache keeps that runs of a job write to a folder."""
+    return sha256(f"{job_id} writes to {folder}".encode(errors="surrogatepass")).hexdigest()
+
+
 def key_text(text: str) -> str:
     """What of an encoded text counts: of a secret its name, which is the same for every job; of a result its hash."""
     if _BLOB in text:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from fanfold.contract.records import made_of
-from fanfold.core.cache_key import RETURNED, returned_key, sealed_key, stamped_key
+from fanfold.core.cache_key import RETURNED, returned_key, sealed_key, stamped_key, written_key
 from fanfold.core.models import (
     TELEMETRY,
     THROTTLED,
@@ -410,6 +410,8 @@ class Recorder:
         self._offers: list[CacheEntry] = []
         self._flushed_at = 0.0
         self._has_said = False
+        #: Where runs of the job are known to write.
+        self._written_folders: set[str] = set()
 
     def record(self, reports: Sequence[Report], *, more_follow: bool = False) -> list[Event]:
         """Keep what happened; the events that are now on record and are not output or load. Again is harmless.
@@ -476,6 +478,15 @@ class Recorder:
         if (folders := event.data.get(FOLDERS)) is not None:
             self._say_not_looked_into(folders)
             yield CacheEntry(sealed_key(key), _seal(folders), event.at, 0.0, event.job_id)
+            for folder in self._newly_written(folders):
+                yield CacheEntry(written_key(event.job_id, folder), _seal(folder), event.at, 0.0, event.job_id)
+
+    def _newly_written(self, folders: str) -> set[str]:
+        from fanfold.codec.folders import written_in
+
+        new = set(written_in(folders)) - self._written_folders
+        self._written_folders |= new
+        return new
 
     def _say_not_looked_into(self, folders: str) -> None:
         """Say on stderr, once, which folder is too large for each file in it to count."""

@@ -18,7 +18,7 @@ from fanfold.codec.paths import (
     result_paths,
 )
 from fanfold.codec.registry import is_known
-from fanfold.core.cache_key import returned_key, sealed_key, stamped_key
+from fanfold.core.cache_key import returned_key, sealed_key, stamped_key, written_key
 from fanfold.core.models import PATH_TAG, CacheEntry, JobHeader, Output, PathRules
 from fanfold.engines.base import Stores
 from fanfold.errors import CaptureError, ResultDamaged
@@ -98,16 +98,22 @@ class CacheReader:
         given = self._given_folders & known.keys()
         if not given:
             return known
-        from fanfold.codec.folders import is_whole
+        from fanfold.codec.folders import changed_since
 
-        seals = self._stores.cache.lookup([sealed_key(key) for key in given], max_age_s=math.inf)
-        changed = set()
-        for key in given:
-            seal = seals.get(sealed_key(key))
-            inline = None if seal is None else seal.output.inline
-            if inline is None or not is_whole(inline.decode(), self._folders):
-                changed.add(key)
-        return {key: entry for key, entry in known.items() if key not in changed}
+        lookup = self._stores.cache.lookup
+        seals = {
+            one.key: one.output.inline for one in lookup(list(map(sealed_key, given)), max_age_s=math.inf).values()
+        }
+        texts = {key: seal.decode() for key in given if (seal := seals.get(sealed_key(key))) is not None}
+        changed = {
+            key: [written_key(known[key].job_id, one) for one in changed_since(text, self._folders)]
+            for key, text in texts.items()
+        }
+        # A run that had nothing to write is not one that has read what the others of its job have written.
+        asked = list({one for keys in changed.values() for one in keys})
+        written = lookup(asked, max_age_s=math.inf) if asked else {}
+        kept = {key for key, keys in changed.items() if all(one in written for one in keys)}
+        return {key: entry for key, entry in known.items() if key not in given or key in kept}
 
     def _may_name_paths(self, output: Output) -> bool:
         check = self._rules.check_results

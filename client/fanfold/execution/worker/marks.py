@@ -27,18 +27,63 @@ FOLDERS = "folders"
 
 #: A run that begins so soon after another has ended needs no look of its own, which costs a request.
 _AT_ONCE_S = 0.02
+#: Folders that runs have not written to yet are compared so much later: it takes milliseconds.
+_COMPARE_AGAIN_S = 0.25
 
 
 class _AtTheEnd:
-    """What the last run was given in S3 led to at its end, how its folders were, and when (time.monotonic seconds)."""
+    """What the last run was given in S3 led to at its end, and when that was (time.monotonic seconds)."""
 
     at = 0.0
     stamps: ClassVar[dict[NamedPath, str]] = {}
-    folders: ClassVar[dict[str, str]] = {}
 
-    #: Where runs of a job have written in this process, and which job that is: its other runs look there no more.
+
+class _Folders:
+    """How the folders of one job's runs were when this process looked into them last.
+
+    That is as good as a look at each run's beginning: where all is so again, nothing has changed meanwhile, for no
+    program sets back what the system writes down. Who writes there is seen at the end of the first run, and later on
+    where the folder itself says so, or after a while.
+    """
+
     job = ""
+    states: ClassVar[dict[str, str]] = {}
+    tops: ClassVar[dict[str, int]] = {}
     written: ClassVar[set[str]] = set()
+    #: When they were compared last (time.monotonic seconds); None before the end of the first run.
+    compared_at: float | None = None
+
+    @classmethod
+    def of_job(cls, job_id: str) -> type[_Folders]:
+        """The same, with nothing of another job."""
+        if cls.job != job_id:
+            cls.job, cls.states, cls.tops, cls.written, cls.compared_at = job_id, {}, {}, set(), None
+        return cls
+
+    @classmethod
+    def before(cls, folders: list[str]) -> dict[str, str]:
+        """How those are in which no run of the job is known to write."""
+        from fanfold.codec.folders import states, top
+
+        if new := [one for one in folders if one not in cls.states and one not in cls.written]:
+            cls.tops.update((one, top(one)) for one in new)
+            cls.states.update(states(new))
+        return {one: cls.states[one] for one in folders if one in cls.states}
+
+    @classmethod
+    def after(cls, before: dict[str, str]) -> str:
+        """The seal of a run that has begun when they were so."""
+        from fanfold.codec.folders import seal, states, top
+
+        now = time.monotonic()
+        is_due = cls.compared_at is None or now - cls.compared_at > _COMPARE_AGAIN_S
+        if is_due or any(top(one) != cls.tops[one] for one in before):
+            tops, found = {one: top(one) for one in before}, states(before)
+            cls.written.update(one for one, state in before.items() if found.get(one) != state)
+            cls.tops.update(tops)
+            cls.states = {one: state for one, state in {**cls.states, **found}.items() if one not in cls.written}
+            cls.compared_at = now
+        return seal(before, {one: state for one, state in before.items() if one not in cls.written})
 
 
 class StampsBefore(dict["NamedPath", str]):
@@ -82,33 +127,15 @@ def _folders_before(job: JobContext, found: StampsBefore) -> dict[str, str] | No
     folders = [one for one, stamp in found.items() if is_of_folder(stamp)]
     if not folders:
         return None
-    from fanfold.codec.folders import states
-
     of_code = argument_paths([job.udf.code_paths], (), here=True)
-    named = [one.path for one in folders if one not in of_code]
-
-    if _AtTheEnd.job != job.id:
-        _AtTheEnd.job, _AtTheEnd.written = job.id, set()
-    just_seen = _AtTheEnd.folders if time.monotonic() - _AtTheEnd.at < _AT_ONCE_S else {}
-    looked_at = [one for one in named if one not in _AtTheEnd.written]
-    return just_seen if set(just_seen) == set(looked_at) else states(looked_at)
-
-
-def _folders_after(before: dict[str, str]) -> str:
-    """The seal of a run, and what the next one need not look at."""
-    from fanfold.codec.folders import seal, states
-
-    now = states(before)
-    _AtTheEnd.folders, _AtTheEnd.at = now, time.monotonic()
-    _AtTheEnd.written.update(one for one, state in before.items() if now.get(one) != state)
-    return seal(before, now)
+    return _Folders.of_job(job.id).before([one.path for one in folders if one not in of_code])
 
 
 def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> dict[str, str] | None:
     """The marks of a run that was given these paths, and may name others; None where it does not."""
     _, check_results = job.path_rules or ((), None)
     from fanfold.codec.encoded import text_of
-    from fanfold.codec.paths import CannotLook, Stamps, result_paths
+    from fanfold.codec.paths import CannotLook, Stamps, is_of_folder, result_paths
 
     text = b"" if check_results is False else text_of(encoded.codec, encoded.data)
     named = bool(text) and (check_results or PATH_TAG.encode() in text)
@@ -123,8 +150,8 @@ def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> 
             marks[GIVEN] = stamps.digest(before)
             _AtTheEnd.stamps = {path: stamps.of(path) for path in before if path.is_far}
             _AtTheEnd.at = time.monotonic()
-        if before.folders is not None:
-            marks[FOLDERS] = _folders_after(before.folders)
+        if before.folders is not None or any(is_of_folder(stamps.of(path)) for path in before):
+            marks[FOLDERS] = _Folders.after(before.folders or {})  # one that the run has made is none that it has read
         if named:
             got = result_paths(text.decode(), texts=bool(check_results), here=not job.own_folder)
             marks[GOT] = stamps.digest(got, of_result=True)
