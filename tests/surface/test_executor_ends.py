@@ -16,6 +16,7 @@ from fanfold.api import executor_jobs
 from fanfold.api.calls import Calls
 from fanfold.engines.local.call_pool import CallEnding, CallPool
 from fanfold.execution.pool.pool import Pool
+from fanfold.execution.pool.process import LimitWatch
 
 
 def doubled(x: int):
@@ -43,6 +44,20 @@ def within_a_minute(act):
 
     threading.Thread(target=try_it, daemon=True).start()
     return answer.result(60)
+
+
+def test_a_call_that_waits_for_a_place_begins_as_soon_as_there_is_one(monkeypatch, tmp_path):
+    """Its pool rests when nobody has anything of it; a call that waits for its only worker is something."""
+    monkeypatch.setattr(LimitWatch, "INTERVAL_S", 60.0)  # for so long it rests where nothing happens
+    flag = tmp_path / "flag"
+    executor = fanfold.Executor(max_workers=1)
+    try:
+        futures = [executor.submit(held, str(flag)) for _ in range(3)]
+        flag.touch()
+        assert [future.result(60) for future in futures] == [str(flag)] * 3
+        assert executor.submit(doubled, 2).result(60) == 4
+    finally:
+        executor.kill_workers()
 
 
 @pytest.fixture
