@@ -303,3 +303,15 @@ def test_a_keyring_that_is_locked_is_named_and_a_new_secret_goes_into_a_file(hom
     secrets.set("openai", "another-one")
     assert (home / "secrets" / "openai").read_text() == ""
     assert secrets.get("openai") == "another-one"
+
+
+def s3_addresses():
+    return [os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT", "AWS_HTTPS", "DUCKDB_S3_ENDPOINT")]
+
+
+def test_an_address_of_s3_is_said_to_gdal_and_duckdb_too_unless_they_are_told_another(engine):
+    """In the local cloud, too, whose own address they are told by default."""
+    udf = fanfold.udf(s3_addresses, env={"AWS_ENDPOINT_URL": "http://minio:9000", "AWS_HTTPS": "YES"})
+    before = dict(os.environ)
+    assert fanfold.run(udf, cache=False) == ["http://minio:9000", "minio:9000", "YES", "minio:9000"]
+    assert dict(os.environ) == before

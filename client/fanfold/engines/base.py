@@ -163,8 +163,17 @@ def sealing_key_of(header: JobHeader, stores: Stores) -> bytes:
 
 
 def variables_of(header: JobHeader, secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """What a job's runs have in their environment of the job's own."""
-    return (*header.env, *((secret_variable(name), value) for name, value in secrets.items()))
+    """What a job's runs have in their environment of the job's own.
+
+    An address of S3's among it is said to GDAL, DuckDB and their like by their own names, unless these are there.
+    """
+    given = dict(header.env)
+    elsewhere: dict[str, str] = {}
+    if endpoint := given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL"):
+        from fanfold.contract.cloud import endpoint_variables  # few jobs have one
+
+        elsewhere = {name: value for name, value in endpoint_variables(endpoint).items() if name not in given}
+    return (*elsewhere.items(), *header.env, *((secret_variable(name), value) for name, value in secrets.items()))
 
 
 class Stores(Protocol):
