@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fanfold
+from fanfold.core.matches import matches
 
 
 @pytest.fixture
@@ -45,6 +51,35 @@ def test_a_folder_whose_name_could_be_a_pattern_is_that_folder(folder):
         (folder / name).mkdir()
         (folder / name / "a.tif").touch()
     assert list(fanfold.files("tiles[1]")) == [Path("tiles[1]/a.tif")]
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "**/*.tif", "north/**/*.tif"])
+def test_links_that_go_round_give_each_file_once(folder, pattern):
+    (folder / "north" / "up").symlink_to(folder)
+    (folder / "north" / "again").symlink_to(folder / "north")
+    found = [os.fspath(path) for path in fanfold.files(folder / pattern)]
+    assert found.count(os.fspath(folder / "north" / "c.tif")) == 1
+    assert len(found) <= 6
+
+
+_NAMES = st.sampled_from(["a", "b", ".hidden", "c[1]", "x.tif", "y.tif", ".z.tif"])
+_PARTS = st.sampled_from(["**", "*", "a", "?", "*.tif", ".*", "c[[]1]", "x.tif"])
+
+
+@given(
+    files=st.sets(st.lists(_NAMES, min_size=1, max_size=4).map("/".join), max_size=8),
+    parts=st.lists(_PARTS, max_size=4),
+)
+def test_a_pattern_matches_what_it_matches_by_glob(files, parts):
+    with tempfile.TemporaryDirectory() as folder:
+        for name in files:
+            with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):  # a folder of that name is there
+                (Path(folder, name).parent).mkdir(parents=True, exist_ok=True)
+                Path(folder, name).touch(exist_ok=False)
+        pattern = os.path.join(folder, *parts, "")
+        for one in (pattern, pattern.rstrip("/")):
+            there = {os.path.normpath(path) for path in glob.glob(one, recursive=True) if os.path.exists(path)}
+            assert {os.path.normpath(path) for path in matches(one)} == there
 
 
 def test_each_file_is_a_run_and_one_that_has_changed_is_read_again(folder):

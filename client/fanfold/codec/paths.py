@@ -439,9 +439,9 @@ def _parts(text: str) -> str:
 
 def _matched(pattern: str) -> str:
     """A hash of the names that a pattern matches, and of what these lead to; as if it were a path where none does."""
-    import glob
+    from fanfold.core.matches import matches
 
-    found = sorted(glob.iglob(pattern, recursive=True))
+    found = sorted(matches(pattern))
     digest = hashlib.sha256()
     for path in found:
         digest.update(f"{path}\0{on_disk(path, deep=True)}\n".encode(errors="replace"))
@@ -455,9 +455,9 @@ def content(path: str) -> str:
 
 def content_of_matches(pattern: str) -> str:
     """A hash of the names and bytes of all files that a pattern matches; `ABSENT` where none does."""
-    import glob
+    from fanfold.core.matches import matches
 
-    found = sorted(glob.iglob(pattern, recursive=True))
+    found = sorted(matches(pattern))
     digest = hashlib.sha256()
     for path in found:
         digest.update(f"{path}\0{content(path)}\n".encode(errors="replace"))

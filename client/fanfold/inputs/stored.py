@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from glob import escape, iglob
 from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -110,6 +109,10 @@ def suffix_of(file: str) -> str:
 
 
 def _paths(pattern: str) -> Iterator[Path]:
+    from glob import escape  # few jobs have their inputs in files
+
+    from fanfold.core.matches import matches
+
     place = Path(pattern).expanduser()
     pattern = str(place)
     if place.is_dir():  # whose name is no pattern, whatever brackets and stars it has
@@ -117,7 +120,7 @@ def _paths(pattern: str) -> Iterator[Path]:
     elif place.exists():
         yield place
         return
-    yield from sorted(path for path in map(Path, iglob(pattern, recursive=True)) if path.is_file())
+    yield from sorted(path for path in map(Path, matches(pattern)) if path.is_file())
 
 
 def objects_like(address: str, s3: Any = None) -> Iterator[str]:
