@@ -35,6 +35,19 @@ def s3fs(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_loop_of_fsspec_stays():
+    yield
+    from fsspec import asyn
+
+    loop, thread = asyn.loop[0], asyn.iothread[0]
+    if loop is not None:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(60)
+        loop.close()
+        asyn.loop[0] = asyn.iothread[0] = None
+
+
 def leads_to(*values: Any) -> list[tuple[str, bool]]:
     """The paths of some arguments, and whether all below each counts."""
     texts = [f'{{"a": {encode_json(value)}}}' for value in values]
@@ -42,6 +55,7 @@ def leads_to(*values: Any) -> list[tuple[str, bool]]:
 
 
 def stores_of_s3():
+    """Each is made in its test: a folder of fsspec has a loop, in a thread that is never ended."""
     from fsspec.implementations.dirfs import DirFileSystem
 
     def by_arrow(**more: Any) -> Any:
@@ -49,21 +63,24 @@ def stores_of_s3():
 
     fs = S3FileSystem()
     return {
-        "an open file": (fsspec.core.OpenFile(fs, "data/a.csv"), "s3://data/a.csv"),
-        "a file system with a path": ([fs, "data/a.csv"], "s3://data/a.csv"),
-        "a folder": (DirFileSystem("data/days", fs), "s3://data/days"),
-        "a bucket": (DirFileSystem("data", fs), "s3://data"),
-        "Arrow's folder": (arrow.SubTreeFileSystem("data/days", by_arrow()), "s3://data/days/"),
-        "Arrow's with a path": ({"fs": by_arrow(), "path": "data/a.csv"}, "s3://data/a.csv"),
-        "another service": ([by_arrow(endpoint_override="minio:9"), "data/a.csv"], "https://minio:9/data/a.csv"),
-        "obstore": (obstore.S3Store("data", prefix="days"), "s3://data/days"),
+        "an open file": (lambda: fsspec.core.OpenFile(fs, "data/a.csv"), "s3://data/a.csv"),
+        "a file system with a path": (lambda: [fs, "data/a.csv"], "s3://data/a.csv"),
+        "a folder": (lambda: DirFileSystem("data/days", fs), "s3://data/days"),
+        "a bucket": (lambda: DirFileSystem("data", fs), "s3://data"),
+        "Arrow's folder": (lambda: arrow.SubTreeFileSystem("data/days", by_arrow()), "s3://data/days/"),
+        "Arrow's with a path": (lambda: {"fs": by_arrow(), "path": "data/a.csv"}, "s3://data/a.csv"),
+        "another service": (
+            lambda: [by_arrow(endpoint_override="minio:9"), "data/a.csv"],
+            "https://minio:9/data/a.csv",
+        ),
+        "obstore": (lambda: obstore.S3Store("data", prefix="days"), "s3://data/days"),
     }
 
 
 @pytest.mark.parametrize("kind", stores_of_s3())
 def test_what_opens_an_object_by_bucket_and_key_leads_into_s3(kind):
-    value, path = stores_of_s3()[kind]
-    assert (path, True) in leads_to(value)
+    made, path = stores_of_s3()[kind]
+    assert (path, True) in leads_to(made())
 
 
 def test_what_of_a_bucket_is_read_may_stand_in_another_argument():
