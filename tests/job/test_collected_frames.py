@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import fanfold
 from fanfold.job.results import argument_frame, fold_results
 
 
@@ -31,6 +32,13 @@ def test_a_frame_s_own_levels_are_all_kept():
     own = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["letter", "number"])
     together = fold_results([{"x": 9}], [pd.DataFrame({"v": [1, 2]}, index=own)])
     assert together.index.names == ["x", "letter", "number"]
+
+
+def test_inputs_that_are_plain_data_by_now_are_labels_without_a_warning(home):
+    """Nobody can define the rows of `itertuples`, whose text is the label. Warnings are errors in these tests."""
+    places = pd.DataFrame({"name": ["a", "b"], "size": [3, 4]})
+    job = fanfold.submit(lambda row: row.size, places.itertuples(index=False), collect=False).wait(120)
+    assert job.collect().result.to_dict() == {"('a', 3)": 3, "('b', 4)": 4}
 
 
 def test_arguments_may_repeat():

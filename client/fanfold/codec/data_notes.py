@@ -25,6 +25,16 @@ def noted_plain_data() -> Iterator[list[str]]:
         del _notes.noted
 
 
+@contextmanager
+def untold_plain_data() -> Iterator[None]:
+    """What is read as plain data within it, to be shown as an input, warns nobody; who notes it still does."""
+    if getattr(_notes, "noted", None) is not None:
+        yield
+        return
+    with noted_plain_data():
+        yield
+
+
 def tell(name: str, reason: str) -> None:
     """Say that an object of that name is plain data here, and why."""
     noted: list[str] | None = getattr(_notes, "noted", None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.formatting import counted
 from fanfold.errors import CodecError
 from fanfold.job.nodata import has_data, one_nodata
 
@@ -401,7 +402,7 @@ def _check_alike(run: int, raster: Raster, first_run: int, first: Raster) -> Non
     if raster.crs != first.crs:
         what = f"has the CRS {_named(raster.crs)}, and run {first_run} {_named(first.crs)}"
     elif raster.shape[0] != first.shape[0]:
-        what = f"has {raster.shape[0]} bands, and run {first_run} has {first.shape[0]}"
+        what = f"has {counted(raster.shape[0], 'band')}, and run {first_run} has {first.shape[0]}"
     elif _differing_names(raster, first):
         what = f"has the bands {', '.join(raster.names)}, and run {first_run} {', '.join(first.names)}"
         step = "give the same bands by the same names; their order does not matter"

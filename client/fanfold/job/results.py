@@ -7,12 +7,13 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
+from fanfold.codec.data_notes import untold_plain_data
 from fanfold.codec.registry import IN_PLACE
 from fanfold.contract.records import no_collection
 from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules, sha256
@@ -91,7 +92,8 @@ class Contents:
         if '{"$graph"' in text and not self._header.costs_money and self._is_own():
             with suppress(CodecError):  # what only a worker has stays plain data
                 return self._decode_own(text)
-        arguments: dict[str, Any] = decode_json(text, get_value=self._seen)
+        with untold_plain_data() if '{"$' in text else nullcontext():
+            arguments: dict[str, Any] = decode_json(text, get_value=self._seen)
         return arguments
 
     def _decode_own(self, text: str) -> dict[str, Any]:
