@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import time
+
 import pytest
 
 import fanfold
@@ -12,8 +15,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 @fanfold.udf
 def patient(x: int):
-    import time
-
     time.sleep(1.5)
     return x
 
@@ -21,33 +22,31 @@ def patient(x: int):
 @fanfold.udf
 def endless_at_first(x: int, folder: str):
     """Takes a minute the first time, and no time the next."""
-    wait_at_first(folder)
+    if is_first(folder):
+        time.sleep(60)
     return x
 
 
 @fanfold.udf
 def hungry(x: int, folder: str):
     """Holds its memory until that is looked at, the first time."""
+    first = is_first(folder)  # it may be ended as soon as it has what it holds
     held = bytearray(600 << 20)
-    wait_at_first(folder)
+    if first:
+        time.sleep(60)
     return len(held) >> 20
 
 
-def wait_at_first(folder: str):
-    import pathlib
-    import time
-
+def is_first(folder: str):
     mark = pathlib.Path(folder, "begun")
-    if not mark.exists():
-        mark.touch()
-        time.sleep(60)
+    before = mark.exists()
+    mark.touch()
+    return not before
 
 
 @fanfold.udf
 def filling(share: float, of_mib: int):
     """Takes so much of its memory: what the interpreter has already is counted."""
-    import time
-
     import psutil
 
     held = bytearray(int(share * of_mib * 2**20) - psutil.Process().memory_info().rss)
