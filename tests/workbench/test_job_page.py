@@ -51,6 +51,31 @@ def test_errors_stand_by_cause_with_count_traceback_and_inputs_and_snippets_are_
         page.wait_for_function("async (words) => (await navigator.clipboard.readText()) === words", arg=snippet)
 
 
+def test_copied_is_said_when_the_browser_has_copied_and_not_before(visit, small_job):
+    page = visit(f"/job/{small_job.id}")
+    page.evaluate("""() => { navigator.clipboard.writeText = (text) => new Promise((done) => {
+      window.asked = text; window.copied = done; }); }""")
+    page.get_by_role("button", name="Copy Python").click()
+    page.wait_for_function("() => window.asked")
+    tab(page, "Runs")  # what the server shows of it comes after all that it says of the button
+    expect(page.locator('.ag-row[row-id="5"]')).to_be_visible()
+    expect(page.get_by_text("Copied")).to_be_hidden()
+    page.evaluate("window.copied()")
+    expect(page.get_by_text(f'Copied: fanfold.get_job("{small_job.id}")')).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["", "/run/5"])
+def test_a_browser_that_refuses_to_copy_shows_the_text_to_be_selected(visit, small_job, place):
+    page = visit(f"/job/{small_job.id}{place}")
+    page.context.grant_permissions(["geolocation"])  # and refuse all others
+    page.get_by_role("button", name="Copy Python").click()
+    expect(page.get_by_text("The browser did not let this page copy")).to_be_visible()
+    expect(page.get_by_text("Copied")).to_be_hidden()
+    snippet = f'fanfold.get_job("{small_job.id}")' + ("[5]" if place else "")
+    at_rest(page).get_by_text(snippet, exact=True).click(click_count=3)
+    assert page.evaluate("String(getSelection()).trim()") == snippet
+
+
 def test_a_run_is_chosen_in_the_table_and_shows_its_result(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "Runs")

@@ -89,6 +89,31 @@ def button(label: str, press: Callable[..., Any], classes: str = "") -> Element:
     return made.on("click", lambda _: press())
 
 
+def copy_button(label: str, snippet: str) -> Element:
+    """A button that puts a text onto the clipboard, and says whether the browser did so.
+
+    The page copies at once: some browsers allow it only while they handle the click.
+    """
+
+    def told(event: Any) -> None:
+        if event.args:
+            ui.notify(f"Copied: {snippet}", position="bottom-left")
+            return
+        words = "The browser did not let this page copy. Select the line below and copy it (Ctrl+C, on a Mac Cmd+C):"
+        ui.notify(
+            words,
+            caption=snippet,
+            type="warning",
+            position="bottom-left",
+            multi_line=True,
+            timeout=0,
+            close_button=True,
+        )
+
+    made = text(label, "ff-button", "button").props("type=button")
+    return made.on("click", told, js_handler=f"() => window.ff.copy({_json(snippet)}).then(emit)")
+
+
 def field(
     label: str,
     *,

@@ -25,7 +25,7 @@ from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.files import file_kinds
 from fanfold.workbench.job.new_code import NewCodeDialog, codes_for
 from fanfold.workbench.job.run_again import run_again
-from fanfold.workbench.layout import button, dialog_named, element, link, script, set_text, show, text
+from fanfold.workbench.layout import button, copy_button, dialog_named, element, link, set_text, show, text
 
 #: What has ended fills the bar from the left, and what runs follows it.
 _ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
@@ -79,8 +79,8 @@ class JobHead:
             self._notify.on(
                 "click", lambda event: ui.notify(str(event.args), position="bottom-left"), js_handler=asking
             )
-            button("Copy Python", lambda: self._copy(f'fanfold.get_job("{job.id}")'))
-            button("Copy command", lambda: self._copy(f"fanfold status {job.id}"))
+            copy_button("Copy Python", f'fanfold.get_job("{job.id}")')
+            copy_button("Copy command", f"fanfold status {job.id}")
             self._downloads = {kind: self._download(f"Download {name}", f"results.{kind}") for kind, name in _FILES}
             self._download("Report", "report.html")
             link("Compare", f"/compare?after={job.id}", "ff-button")
@@ -119,10 +119,6 @@ class JobHead:
         # The browser saves what comes; what the server refuses is an answer in words, which it would save as well.
         handler = "(e) => { e.preventDefault(); window.ff.download(e.currentTarget).then((why) => why && emit(why)); }"
         return made.on("click", failed, js_handler=handler)
-
-    def _copy(self, snippet: str) -> None:
-        script("copy", snippet)
-        ui.notify(f"Copied: {snippet}", position="bottom-left")
 
     def prepare(self) -> None:
         """Sum up the job and find its first cause; called in a thread, for both go through all runs."""

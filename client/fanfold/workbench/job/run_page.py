@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from nicegui import ui
 from nicegui.element import Element
@@ -22,7 +22,7 @@ from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.run_again import AgainButton, run_again, why_not_again
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
 from fanfold.workbench.job_log import LogLine, last_of
-from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
+from fanfold.workbench.layout import button, copy_button, element, every, link, set_text, show, text
 
 _LINES = 500
 #: Characters of them.
@@ -118,7 +118,7 @@ class _RunPage:
                 AgainButton("", self._run_again).update("Run it again", why_not)
             if detail.status == RunStatus.RUNNING.value:
                 button("Where is it now?", self._ask_where)
-            button("Copy Python", self._copying(f'fanfold.get_job("{job_id}")[{index}]'))
+            copy_button("Copy Python", f'fanfold.get_job("{job_id}")[{index}]')
 
     def _build_figures(self, detail: RunDetail) -> None:
         with element("div", "ff-facts"):
@@ -171,13 +171,6 @@ class _RunPage:
 
     async def _run_again(self) -> None:
         await run_again(self._followed, [self._index], self._look)
-
-    def _copying(self, snippet: str) -> Callable[[], Awaitable[None]]:
-        async def copy() -> None:
-            script("copy", snippet)
-            ui.notify(f"Copied: {snippet}", position="bottom-left")
-
-        return copy
 
     async def _ask_where(self) -> None:
         """Show the stack of the worker; a job of its own is asked, so that no other viewer has to wait."""

@@ -327,7 +327,13 @@ window.ff = (() => {
       anchor.removeAttribute("aria-busy");
     }
   };
-  const copy = (text) => navigator.clipboard.writeText(text);
+  // Returns whether it is on the clipboard: a browser may refuse, and where the page came by plain HTTP there is none.
+  const copy = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch { return false; }
+  };
   // The server need not keep what it holds of a document that is gone; one that the browser may show again is not.
   addEventListener("pagehide", (e) => {
     if (!e.persisted && window.clientId) fetch("/left/" + window.clientId, { method: "POST", keepalive: true }).catch(() => {});
