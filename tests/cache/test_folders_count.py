@@ -177,3 +177,31 @@ def test_what_only_readers_leave_in_a_folder_does_not_count(scenes):
     assert folders.states([str(scenes)]) == state
     write(scenes, "places.gpkg-wal", "a row")
     assert folders.states([str(scenes)]) != state
+
+
+def read_from_home(folder: Path) -> list[str]:
+    return read_all(Path(os.path.expandvars(folder.expanduser())))
+
+
+def test_a_folder_that_is_named_from_the_home_or_by_a_variable_counts_with_its_files(scenes, monkeypatch):
+    monkeypatch.setenv("HOME", str(scenes))
+    deep = scenes / "source" / "deep"
+    deep.mkdir(parents=True)
+    for named in (Path("~/source"), Path("$HOME/source")):
+        for text in ("one", "other"):
+            write(deep, "a", text)
+            assert fanfold.run(read_from_home, folder=named) == [text]
+
+
+def test_no_file_is_overlooked_for_the_many_that_count_for_nothing(scenes, monkeypatch):
+    monkeypatch.setattr(folders, "MOST_ENTRIES", 4)
+    for number in range(40):
+        write(scenes, f"{number}.db-shm", "")
+    for name in "abcd":
+        write(scenes, name, name)
+    before = folders.states([str(scenes)])
+    for name in "abcd":
+        write(scenes, name, f"another {name}")
+        now = folders.states([str(scenes)])
+        assert folders.changed_since(folders.seal(before, before), dict(now)) == [str(scenes)]
+        before = now

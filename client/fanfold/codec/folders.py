@@ -14,6 +14,8 @@ import os
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
+from fanfold.codec.paths import on_this_machine
+
 #: Files and folders of all folders that a run is given together: to look at so many takes some milliseconds.
 MOST_ENTRIES = 1_000
 #: More folders than these are not looked into.
@@ -28,9 +30,9 @@ _NOBODYS = ("lock.mdb", "__pycache__", ".git", ".DS_Store", "Thumbs.db", ".ipynb
 
 def states(folders: Iterable[str]) -> dict[str, str]:
     """How each of these folders is now; none for one in which somebody works, this process or who has started it."""
-    given = list(folders)
-    here = os.path.realpath(os.curdir)
-    given = [one for one in given if os.path.commonpath([here, os.path.realpath(one)]) != os.path.realpath(one)]
+    at_work = os.path.realpath(os.curdir)
+    places = [(one, os.path.realpath(on_this_machine(one))) for one in folders]
+    given = [one for one, place in places if os.path.commonpath([at_work, place]) != place]
     if len(given) > _MOST_FOLDERS:
         return {one: _at_its_top(one) for one in given[:_MOST_FOLDERS]}
     found, left = {}, MOST_ENTRIES
@@ -71,13 +73,13 @@ def changed_since(seal_of_a_run: str, known: dict[str, str]) -> list[str]:
 def _state(folder: str, most: int) -> tuple[str, int]:
     """How a folder is, those that links in it lead to as well, and how many entries may still be looked at."""
     digest = hashlib.sha256()
-    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", folder, frozenset())]
+    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", on_this_machine(folder), frozenset())]
     while waiting:
         place, path, above = waiting.pop()
         try:
             own = _identity(path)
             with os.scandir(path) as found:
-                entries = list(islice(found, most + 1 + len(_NOBODYS)))
+                entries = list(islice((one for one in found if not _is_nobodys(one.name)), most + 1))
         except OSError:  # gone meanwhile, or behind a closed door
             continue
         if own in above:  # a link has led back
@@ -85,8 +87,6 @@ def _state(folder: str, most: int) -> tuple[str, int]:
         lines = [place]
         for entry in sorted(entries, key=lambda entry: entry.name):
             name = entry.name
-            if name in _NOBODYS or name.endswith("-shm"):
-                continue
             if most <= 0:
                 return _at_its_top(folder), 0
             most -= 1
@@ -98,6 +98,10 @@ def _state(folder: str, most: int) -> tuple[str, int]:
             lines.append(name)
         digest.update("\n".join([*lines, ""]).encode(errors="surrogatepass"))
     return digest.hexdigest(), most
+
+
+def _is_nobodys(name: str) -> bool:
+    return name in _NOBODYS or name.endswith("-shm")
 
 
 def _identity(path: str) -> tuple[int, int]:
@@ -129,6 +133,6 @@ def _at_its_top(folder: str) -> str:
 def top(folder: str) -> int:
     """What a folder says of itself: it is written when something comes into it or goes; 0 where it is gone."""
     try:
-        return os.stat(folder).st_mtime_ns
+        return os.stat(on_this_machine(folder)).st_mtime_ns
     except OSError:
         return 0

@@ -318,7 +318,7 @@ class Stamps:
         """What the other files lead to that a file is made of; "" for a raster or a database that has none."""
         from fanfold.codec.companions import companions
 
-        here = path.path if path.is_far else _here(path.path)
+        here = path.path if path.is_far else on_this_machine(path.path)
         others = [NamedPath(one) for one in companions(here, lambda: self._content(path))]
         if not others and not path.is_made_of_others:
             return ""
@@ -330,7 +330,7 @@ class Stamps:
     def _content(self, path: NamedPath) -> bytes:
         if not path.is_in_s3:
             try:
-                with open(_here(path.path), "rb") as file:
+                with open(on_this_machine(path.path), "rb") as file:
                     return file.read()
             except OSError as error:
                 raise CannotLook(f"{path.path} cannot be read ({error.strerror})") from error
@@ -377,7 +377,7 @@ def on_disk(path: str, *, deep: bool) -> str:
     The second moment is the system's own: a program that puts a file back with its size and its time, as `cp -p` and
     `rsync -t` do, cannot set it.
     """
-    path = _here(path)
+    path = on_this_machine(path)
     try:
         about = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -406,13 +406,13 @@ def is_store(folder: str) -> bool:
 def _is_empty(folder: str) -> bool:
     """Whether nothing is in a folder, or nobody may look."""
     try:
-        with os.scandir(_here(folder)) as entries:
+        with os.scandir(on_this_machine(folder)) as entries:
             return next(entries, None) is None
     except OSError:
         return True
 
 
-def _here(path: str) -> str:
+def on_this_machine(path: str) -> str:
     """The path that a `file:` URL, or one with `~` for the home or `$NAME`, leads to; any other as it is."""
     if path.startswith(_FILE_URL):
         from urllib.parse import unquote, urlsplit
