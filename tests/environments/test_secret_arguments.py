@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 import fanfold
 from fanfold.codec.registry import HIDDEN
 from fanfold.engines.base import engine_for
+from fanfold.environments.secrets import SealingFile
 from fanfold.errors import CodecError, ConfigurationError, InputError, RunFailed
 from tests.environments.test_secrets import on_engine_bytes
 
@@ -151,6 +153,21 @@ def test_an_input_that_does_not_fit_is_refused_without_its_secret(given):
     with pytest.raises(InputError) as refused:
         fanfold.submit(counts, [given])
     assert CANARY not in str(refused.value)
+
+
+def test_two_threads_that_need_the_key_of_this_machine_at_once_have_one(home, monkeypatch):
+    home.mkdir(parents=True, exist_ok=True)
+    link, keys = os.link, []
+
+    def after_another(*names):
+        monkeypatch.setattr(os, "link", link)
+        keys.append(SealingFile(home)._made())
+        link(*names)
+
+    monkeypatch.setattr(os, "link", after_another)
+    keys.append(SealingFile(home)._made())
+    assert len({label for _, label in keys}) == 1
+    assert [file.name for file in home.iterdir()] == ["sealing.key"]
 
 
 def test_the_key_of_this_machine_is_a_file_that_nobody_else_may_read(home):

@@ -71,6 +71,25 @@ def test_a_full_disk_says_what_fills_it_and_what_makes_it_larger():
     assert "free some room" in error.next_step
 
 
+@fanfold.udf
+def removes_its_folders(x: int):
+    import os
+    import shutil
+    import tempfile
+
+    os.environ["TMPDIR"] = os.path.join(tempfile.gettempdir(), "gone")
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    shutil.rmtree(folder)
+    with open("/dev/full", "w") as full:
+        full.write("more than there is")
+
+
+def test_a_full_disk_is_told_by_a_run_that_has_removed_the_folders_it_was_in():
+    job = fanfold.submit(removes_its_folders, [1], collect=False, max_retry=0).wait()
+    assert "the disk is full: of its" in str(job.errors()[0])
+
+
 @pytest.mark.parametrize(
     ("variable", "setting"),
     [("AWS_LAMBDA_FUNCTION_NAME", "realtime_disk_mib"), ("AWS_BATCH_JOB_ID", "disk_size_gb")],

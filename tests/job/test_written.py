@@ -30,6 +30,16 @@ def test_what_was_there_stays_where_writing_is_broken_off(failure, tmp_path):
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
+def test_two_who_write_one_file_at_once_each_write_all_of_it(tmp_path):
+    place = tmp_path / "table.csv"
+    with written_whole(place) as first:
+        first.write_text("first")
+        with written_whole(place) as second:
+            second.write_text("second")
+        assert place.read_text() == "second"
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["first"]
+
+
 def test_a_folder_takes_the_place_of_an_empty_one_and_of_no_other(tmp_path):
     place = tmp_path / "bundle"
     place.mkdir()

@@ -186,6 +186,7 @@ def _write(path: Path, value: Any, before: _Stamps | None, after: _Stamps | None
     """Keep a result, unless one of the files has changed meanwhile: nobody can tell which of the two it was made of."""
     from fanfold.codec import encode
     from fanfold.codec.paths import CannotLook, changed_meanwhile
+    from fanfold.core.unfinished import unfinished
 
     if before is None or after is None or changed_meanwhile(before.files, after.files.__getitem__):
         return
@@ -194,7 +195,7 @@ def _write(path: Path, value: Any, before: _Stamps | None, after: _Stamps | None
         sealed = [] if after.folders is None else [_sealed(before.folders or {}, after.folders)]
         head = " ".join([encoded.codec, *_marks(after, encoded.codec, encoded.data), *sealed])
         path.parent.mkdir(parents=True, exist_ok=True)
-        own = path.with_name(f"{path.name}.{os.getpid()}")
+        own = unfinished(path)
         own.write_bytes(head.encode() + b"\n" + encoded.data)
         own.replace(path)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from fanfold.codec.registry import HIDDEN
 from fanfold.codec.sealed import KEY_BYTES, SHORTEST, Sealing, SealingKey
 from fanfold.core.options import check_secret_name
+from fanfold.core.unfinished import unfinished, write_privately
 from fanfold.errors import ConfigurationError, InputError
 
 
@@ -82,11 +83,7 @@ class SecretFiles:
         path = self._folder / check_secret_name(checked_value(name, value))
         value = "" if self._keyring.set(name, value) else value
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = path.with_name(f".{name}.{os.getpid()}")
-        fd = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(value)
-        part.replace(path)
+        write_privately(path, value.encode())
 
     def remove(self, name: str) -> None:
         """Forget a secret. Raises `ConfigurationError` where there is none."""
@@ -136,8 +133,8 @@ class SealingFile:
 
     def _make(self) -> None:
         """Write a new key, if no other process has by now: whole, or not at all."""
-        part = self._path.with_name(f".sealing.{os.getpid()}")
-        fd = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        part = unfinished(self._path)
+        fd = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(os.urandom(2 * KEY_BYTES))
             file.flush()

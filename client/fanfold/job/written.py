@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fanfold.core.unfinished import unfinished
 from fanfold.errors import InputError
 
 
@@ -29,8 +30,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     It ends as `path` does, since drivers go by that. Raises `InputError` where `path` cannot be written.
     """
-    half_written = path.with_name(f".{os.getpid()}.{path.name}")
-    _remove(half_written)
+    half_written = unfinished(path)
     try:
         yield half_written
         half_written.replace(path)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from fanfold.core.cache_key import package_of
 from fanfold.core.processes import python_here
+from fanfold.core.unfinished import unfinished
 from fanfold.engines.base import Description, Engine
 from fanfold.environments.indexes import Indexes, pip_indexes, without_passwords
 from fanfold.environments.libraries import debian_packages, instead_of, missing_libraries
@@ -153,7 +154,7 @@ def _remembered(requirements: Sequence[str], target: Target, indexes: Indexes) -
         sources = resolve(requirements, target, indexes)
     path.parent.mkdir(parents=True, exist_ok=True)
     clean = [one._replace(address=without_passwords(one.address)) for one in sources]
-    part = path.with_suffix(f".{len(sources)}-{id(sources)}")
+    part = unfinished(path)
     part.write_text(json.dumps(clean), encoding="utf-8")
     part.replace(path)
     return clean

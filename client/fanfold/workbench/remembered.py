@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from fanfold.core.unfinished import write_privately
 
 _NAME = "workbench.json"
 #: As many folders are remembered: those that were used last.
@@ -45,15 +46,3 @@ class Remembered:
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}
-
-
-def write_privately(path: Path, data: bytes) -> None:
-    """Write a file that this account alone may read, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise

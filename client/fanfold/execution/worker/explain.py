@@ -115,7 +115,7 @@ def full_disk(path: str | None) -> WhyHere:
         all_mib = _used_mib("/tmp")  # noqa: S108
         sizes["other files in /tmp"] = None if all_mib is None else max(0, all_mib - sum(filter(None, sizes.values())))
     told = ", ".join(f"{name} {size:,} MiB" for name, size in sizes.items() if size is not None)
-    room_mib = _size_mib(temporary if path is None else _folder_of(path))
+    room_mib = _size_mib(_folder_of(temporary if path is None else path))
     return WhyHere(f"the disk is full: of its {room_mib:,} MiB {told or 'nothing is left'}", _more_disk())
 
 

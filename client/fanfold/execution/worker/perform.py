@@ -25,6 +25,8 @@ from fanfold.source.rebuild import by_keywords
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+    from fanfold.execution.worker.explain import WhyHere
+
 # Large arguments: files named after their bytes, each checked once, and read as seldom as can be.
 
 #: Below this, decoding costs less than keeping.
@@ -458,9 +460,7 @@ def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> C
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:
     """The result could not be written: the pool's side stops the job, for others would fare no better."""
-    from fanfold.execution.worker.explain import explain
-
-    why = explain(error)
+    why = _why_here(error)
     message = f"a result of {size:,} bytes could not be written: {error.strerror}"
     if why is not None:
         message += f" ({why.note})"
@@ -488,14 +488,17 @@ def _described(error: BaseException) -> dict[str, Any]:
 
 def _with_cause(error: BaseException) -> tuple[str, str]:
     """The error's message with what its environment has to do with it, and what to do about them."""
+    message, why = _message(error), _why_here(error)
+    return (message, "") if why is None else (f"{message} ({why.note})", why.next_step)
+
+
+def _why_here(error: BaseException) -> WhyHere | None:
     from fanfold.execution.worker.explain import explain
 
-    message = _message(error)
     try:
-        why = explain(error)
-    except Exception:  # noqa: BLE001  the user's own attributes and __str__
-        return message, ""
-    return (message, "") if why is None else (f"{message} ({why.note})", why.next_step)
+        return explain(error)
+    except Exception:  # noqa: BLE001  the user's own attributes and __str__, and folders that the user has removed
+        return None
 
 
 def _as_value(error: BaseException) -> str:

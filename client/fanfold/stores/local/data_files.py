@@ -44,7 +44,7 @@ class FolderData:
 
 
 def _copy(source: Path, target: Path) -> None:
-    unfinished = target.with_name(f"{_UNFINISHED}{os.getpid()}-{target.name}")
+    unfinished = target.with_name(f"{_UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, unfinished)

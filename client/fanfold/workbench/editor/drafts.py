@@ -17,9 +17,9 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from nicegui import Client, app
 
+from fanfold.core.unfinished import write_privately
 from fanfold.engines.feed import Heartbeat, is_alive
 from fanfold.errors import FanfoldError, InputError
-from fanfold.workbench.remembered import write_privately
 
 DRAFTS_PATH = "/workbench/drafts"
 #: The longest draft that is taken: text, form and inputs. Of a longer one the browser sends all but the inputs.
