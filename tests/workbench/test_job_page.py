@@ -122,11 +122,11 @@ def test_a_running_job_shows_what_is_left_and_an_event_is_there_soon(visit, stor
 
 def test_a_job_of_a_clock_that_is_ahead_has_no_time_below_zero(visit, store, monkeypatch):
     ahead = time.time() + 3 * 3600
-    monkeypatch.setattr(time, "time", lambda: ahead)
-    header = store.job(delays, range(20), cache=False)
-    store.starts(header, *range(8))
-    store.ends(header, 2, 3)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: ahead)
+        header = store.job(delays, range(20), cache=False)
+        store.starts(header, *range(8))
+        store.ends(header, 2, 3)
     page = visit(f"/job/{header.id}")
     facts = page.get_by_label("How it stands")
     expect(facts).to_contain_text("runtime0 ms")

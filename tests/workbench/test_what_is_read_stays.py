@@ -115,3 +115,45 @@ def test_what_a_worker_said_and_the_line_that_is_read_stay_while_the_run_prints(
     store.ends(header, 0)
     expect(page.get_by_label("What it gave")).to_contain_text("0")
     expect(where).to_be_hidden()  # it is nowhere any more
+
+
+_BOX = """async () => {
+  const box = document.createElement("pre"), frame = () => new Promise(requestAnimationFrame);
+  box.dataset.follow = "";
+  box.style.cssText = "height: 100px; overflow: auto";
+  document.body.prepend(box);
+  const grow = () => box.append("a line\\n".repeat(100));
+  const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 2;
+  const settled = async () => { for (let n = 0; n < 4; n++) await frame(); };
+  const seen = [];
+  grow();
+  window.ff.followOutput();
+  requestAnimationFrame(grow);  // after it has scrolled to the end, and before the event of that
+  await settled();
+  window.ff.followOutput();
+  await settled();
+  seen.push(isAtEnd());
+  grow();
+  window.ff.followOutput();
+  box.scrollTop = 10;  // by hand, and the frame that would scroll to the end is still to come
+  await settled();
+  seen.push(box.scrollTop);
+  grow();
+  window.ff.followOutput();
+  await settled();
+  seen.push(box.scrollTop);
+  box.scrollTop = box.scrollHeight;
+  await settled();
+  grow();
+  window.ff.followOutput();
+  await settled();
+  seen.push(isAtEnd());
+  box.remove();
+  return seen;
+}"""
+
+
+def test_output_is_followed_however_it_grows_and_stays_where_somebody_has_scrolled_it_up(visit):
+    page = visit("/totals")
+    page.wait_for_function("window.did_handshake")
+    assert page.evaluate(_BOX) == [True, 10, 10, True]

@@ -339,15 +339,22 @@ window.ff = (() => {
     if (!e.persisted && window.clientId) fetch("/left/" + window.clientId, { method: "POST", keepalive: true }).catch(() => {});
   });
 
-  // The box of what a run prints stays at its end while nobody has scrolled it up.
+  // The box of what a run prints stays at its end until somebody scrolls it up. That its text grows is no such thing, though
+  // the event of a scroll comes only with the next frame: where the box was tells them apart.
   const followOutput = () => {
     const target = document.querySelector("[data-follow]");
     if (!target || target.dataset.left) return;
-    requestAnimationFrame(() => { target.scrollTop = target.scrollHeight; });
+    target.stoodAt ??= target.scrollTop;
     target.onscroll = () => {
       const below = target.scrollHeight - target.scrollTop - target.clientHeight;
-      if (below > 40) target.dataset.left = "1"; else delete target.dataset.left;
+      if (below <= 40) delete target.dataset.left; else if (target.scrollTop < target.stoodAt) target.dataset.left = "1";
+      target.stoodAt = target.scrollTop;
     };
+    requestAnimationFrame(() => {
+      if (target.dataset.left) return;
+      target.scrollTop = target.scrollHeight;
+      target.stoodAt = target.scrollTop;
+    });
   };
   // A value that holds others: each level is made when it is opened, so that a large one costs nothing.
   const most = 200;
