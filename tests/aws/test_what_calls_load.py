@@ -246,7 +246,7 @@ def folder(files, monkeypatch):
         (reads_xml, "pandas.read_xml loads lxml,"),
         (reads_html, "pandas.read_html loads bs4,"),
         (writes_xml, "to_xml loads lxml,"),
-        (writes_a_sheet, "pandas.ExcelWriter loads openpyxl (or xlsxwriter),"),
+        (writes_a_sheet, "pandas.ExcelWriter loads openpyxl (or xlsxwriter, odf),"),
         (reads_hdf, "pandas.read_hdf loads tables,"),
         (writes_latex, "to_latex loads jinja2,"),
         (writes_compressed, "to_csv of .zst loads zstandard,"),
@@ -551,3 +551,162 @@ def test_a_part_of_a_shared_module_is_looked_for_by_its_own_package(capsys):
     assert capsys.readouterr().err == ""
     check_implied(Captured(takes_one_of_many).bundle, described)
     assert "the import loads google-cloud (or google-cloud-storage), which" in capsys.readouterr().err
+
+
+# What a run does not get to for all that its text has, and what another takes the place of: each is run without.
+
+
+def read_tables(path):
+    return pd.read_hdf(path)
+
+
+def read_text(path):
+    return pd.read_csv(path)
+
+
+READERS = {".h5": read_tables, ".csv": read_text}
+
+
+class Report:
+    def __init__(self, path):
+        self.frame = read_text(path)
+
+    def save(self):
+        self.frame.to_hdf("a.h5", key="x")
+
+    def rows(self):
+        return len(self.frame)
+
+
+class Summary(Report):
+    def save(self):
+        return self.frame.to_csv()
+
+
+def goes_on_without(path):
+    try:
+        return read_tables(path)
+    except ImportError:
+        return None
+
+
+def looks_up_a_lambda(path):
+    return {".h5": lambda each: pd.read_hdf(f"{each}"), ".csv": lambda each: pd.read_csv(f"{each}")}[".csv"](path)
+
+
+def looks_up_a_function(path):
+    return READERS[".csv"](path)
+
+
+def hands_a_function_on(path):
+    later = [read_tables]
+    return len(later)
+
+
+def calls_one_that_is_looked_up(path):
+    def both(each):
+        return read_tables(each)
+
+    return {"both": both, "text": read_text}["text"](path)
+
+
+def has_a_class_of_many_methods(path):
+    np.save("a.npy", np.ones(2))
+    return Report(path).rows()
+
+
+def has_a_method_of_its_own(path):
+    return Summary(path).save()
+
+
+def is_given_nothing_more(path, more=()):
+    found = []
+    while found:
+        pd.read_hdf(found.pop())
+    return [pd.read_hdf(each) for each in more] + [pd.read_hdf(each) for each in found]
+
+
+def says_what_opens_an_address(path):
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    fsspec.register_implementation("oss", MemoryFileSystem, clobber=True)
+    pd.DataFrame({"x": [1]}).to_csv("oss://a.csv")
+    return pd.read_csv("oss://a.csv")
+
+
+def has_a_method_by_an_assignment(path):
+    class Mine:
+        to_hdf = staticmethod(pd.DataFrame)
+
+    return Mine.to_hdf()
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        goes_on_without,
+        looks_up_a_lambda,
+        looks_up_a_function,
+        hands_a_function_on,
+        calls_one_that_is_looked_up,
+        has_a_class_of_many_methods,
+        has_a_method_of_its_own,
+        is_given_nothing_more,
+        says_what_opens_an_address,
+        has_a_method_by_an_assignment,
+    ],
+)
+def test_a_function_that_runs_without_is_not_refused(fn, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    check_implied(Captured(fn).bundle, IMAGE)
+    for module in ("tables", "ossfs"):
+        monkeypatch.setitem(sys.modules, module, None)
+    fn("a.csv")
+
+
+def writes_by_duckdb(path):
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.sql("SELECT 1").to_csv("s3://bucket/a.csv")
+    return pd.DataFrame()
+
+
+def opens_with_pymysql(path):
+    import pymysql
+    import sqlalchemy
+
+    pymysql.install_as_MySQLdb()
+    return sqlalchemy.create_engine("mysql://host/a")
+
+
+def writes_an_open_document(path):
+    with pd.ExcelWriter("a.ods", engine="odf") as sheets:
+        pd.DataFrame({"x": [1]}).to_excel(sheets)
+
+
+def opens_a_server(path):
+    return xr.open_dataset("https://host/a.nc")
+
+
+def draws_in_a_window_if_it_can(path):
+    import matplotlib
+
+    matplotlib.use("QtAgg", force=False)
+
+
+@pytest.mark.parametrize(
+    ("fn", "package"),
+    [
+        (writes_by_duckdb, "duckdb"),
+        (opens_with_pymysql, "pymysql"),
+        (writes_an_open_document, "odfpy"),
+        (opens_a_server, "pydap"),
+        (draws_in_a_window_if_it_can, "matplotlib"),
+    ],
+)
+def test_what_another_package_does_as_well_is_not_refused(fn, package, capsys):
+    check_implied(Captured(fn).bundle, IMAGE._replace(packages={**IMAGE.packages, package: "1.0"}))
+    assert capsys.readouterr().err == ""

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.cache_key import NAMESPACES, normal_name, not_brought, package_of
@@ -16,8 +16,8 @@ from fanfold.environments.requirements import installed_version
 from fanfold.errors import CaptureError
 from fanfold.source.load import Bundle, SourceFile
 from fanfold.source.texts import tree_of
-from fanfold.submission.plugins import PACKAGES, WORDS, Load, WrittenCall, by_text, loads
-from fanfold.submission.written_calls import Known, calls_in, mentions, walked
+from fanfold.submission.plugins import PACKAGES, REGISTERED, REGISTERS, WORDS, Load, WrittenCall, by_text, loads
+from fanfold.submission.written_calls import Known, calls_in, surely_called, walked
 
 #: Modules of a package that another brings along; of each of these packages, all that must be there.
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -100,8 +100,9 @@ def _missing(found: Iterator[Implied], described: Description, brought: Collecti
 
 def implied_imports(bundle: Bundle) -> Iterator[Implied]:
     """What has a package load another, where the code does not catch that it is not there."""
+    packages = _packages(bundle)
     for source, call in _calls(bundle):
-        for load in loads(call, frozenset(bundle.imports)):
+        for load in loads(call, packages):
             yield _implied(source, call, load)
     for source in bundle.sources:
         if not _HAVE_PARTS.isdisjoint(bundle.imports):
@@ -114,7 +115,7 @@ class ImpliedByInputs:
     def __init__(
         self, bundle: Bundle, described: Description, brought: Collection[str], defaults: Mapping[str, Any]
     ) -> None:
-        self._described, self._brought, self._packages = described, brought, frozenset(bundle.imports)
+        self._described, self._brought, self._packages = described, brought, _packages(bundle)
         self._defaults = defaults
         calls = list(_calls(bundle)) if described.packages else []
         self._calls = [(source, call) for source, call in calls if any(each.parameter for each in call.texts[:1])]
@@ -143,6 +144,12 @@ def _implied(source: SourceFile, call: WrittenCall, load: Load) -> Implied:
     return Implied(source.path, call.line, what, load.modules, certain)
 
 
+def _packages(bundle: Bundle) -> frozenset[str]:
+    """The packages that its code imports; `REGISTERED` where it says itself what opens an address."""
+    registers = any(word in source.text for source in bundle.sources for word in REGISTERS)
+    return frozenset(bundle.imports) | ({REGISTERED} if registers else set())
+
+
 def _calls(bundle: Bundle) -> Iterator[tuple[SourceFile, WrittenCall]]:
     if PACKAGES.isdisjoint(bundle.imports):
         return
@@ -151,20 +158,29 @@ def _calls(bundle: Bundle) -> Iterator[tuple[SourceFile, WrittenCall]]:
         return
     graph = json.loads(bundle.graph)
     trees = [(source, tree) for source in texts if (tree := _tree(source)) is not None]
-    mentioned: dict[str, bool] = {}
-    for tree in filter(None, map(_tree, bundle.sources)):
-        for name, certain in mentions(tree).items():
-            mentioned[name] = mentioned.get(name, False) or certain
-    mentioned.pop(bundle.entry, None)
-    defined = {node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    called = surely_called(filter(None, map(_tree, bundle.sources)), bundle.entry)
+    defined = {name for _, tree in trees for name in _defined(tree)}
     entry = _entry(graph, bundle)
     for source, tree in trees:
         known = _known(graph, source.module)
         if source is entry:
             known = known._replace(parameters=_parameters_of(tree, bundle.entry))
-        for call in calls_in(tree, known, mentioned):
+        for call in calls_in(tree, known, called):
             if not (call.name.startswith(".") and call.name[1:] in defined):  # it may be one of theirs
                 yield source, call
+
+
+def _defined(tree: ast.AST) -> Iterator[str]:
+    """The functions that a text defines, and what its classes have by an assignment."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name
+        elif isinstance(node, ast.ClassDef):
+            yield from (each.id for part in node.body for each in ast.walk(part) if _is_stored(each))
+
+
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def _tree(source: SourceFile) -> ast.AST | None:
@@ -215,7 +231,7 @@ def _by_modules(source: SourceFile) -> Iterator[Implied]:
     wanted = (*(name.partition(".")[2] for name in _MODULES), *NAMESPACES)
     if not any(name in source.text for name in wanted) or (tree := _tree(source)) is None:
         return
-    for node, comes_by in walked(tree, {}):
+    for node, comes_by in walked(tree, None):
         line, certain = getattr(node, "lineno", 0), comes_by and source.kind == "entry"
         for module in _imported(node):
             for name in (each for each in _MODULES if module == each or module.startswith(f"{each}.")):

@@ -71,7 +71,7 @@ _READ_SHEET = _Rule(
     _one_of_each(openpyxl="openpyxl", xlrd="xlrd", calamine="python_calamine", pyxlsb="pyxlsb", odf="odf"),
 )
 _WRITE_SHEET = _Rule(
-    _loads("openpyxl|xlsxwriter"), "engine", _one_of_each(openpyxl="openpyxl", xlsxwriter="xlsxwriter", odf="odf")
+    _loads("openpyxl|xlsxwriter|odf"), "engine", _one_of_each(openpyxl="openpyxl", xlsxwriter="xlsxwriter", odf="odf")
 )
 _PARQUET = _Rule(_loads("pyarrow|fastparquet"), "engine", _one_of_each(pyarrow="pyarrow", fastparquet="fastparquet"))
 _BY_ARROW = _Rule((), "engine", _one_of_each(pyarrow="pyarrow"))
@@ -256,8 +256,9 @@ _BY_ENDING = frozenset(f"xarray.{each}" for each in _OPENS)
 _ZSTD = ("zstandard",)
 _DATABASES: dict[str, tuple[str, ...]] = {
     "postgresql": ("psycopg2", "psycopg"),
-    "mysql": ("MySQLdb",),
-    "mariadb": ("MySQLdb",),
+    # PyMySQL takes the place of the other where it is asked to (`install_as_MySQLdb`).
+    "mysql": ("MySQLdb", "pymysql"),
+    "mariadb": ("MySQLdb", "pymysql"),
     "oracle": ("oracledb", "cx_Oracle"),
     "mssql": ("pyodbc",),
     "duckdb": ("duckdb_engine",),
@@ -282,6 +283,8 @@ _WINDOWS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("wxagg", "wxcairo", "wx"), ("wx",)),
     **dict.fromkeys(("webagg", "nbagg"), ("tornado",)),
 }
+#: What a text that says itself what fsspec opens an address with has in it, and what stands for such a one.
+REGISTERS, REGISTERED = ("register_implementation", "obstore.fsspec"), "fsspec.register"
 _BACKENDS = frozenset({"matplotlib.use", "matplotlib.pyplot.switch_backend"})
 PATH_WORDS = tuple("path path_or_buf filepath_or_buffer io filename_or_obj store urlpath url con uri backend".split())
 #: What makes a text worth looking at: one of these stands in whatever loads a package by itself.
@@ -300,7 +303,7 @@ def loads(call: WrittenCall, packages: frozenset[str]) -> Iterator[Load]:
     yield from _by_rule(call, rule) if rule else ()
     if call.name.startswith("xarray.open_") or call.name == "rioxarray.open_rasterio":
         yield from _by_chunks(call)
-    if call.name in _BACKENDS:
+    if call.name in _BACKENDS and call.given.get("force", call.all_given or UNKNOWN) is True:
         yield from _by_backend(call)
     for text in call.texts[:1]:
         yield from by_text(call, text, packages)
@@ -316,7 +319,7 @@ def by_text(call: WrittenCall, text: Text, packages: frozenset[str]) -> Iterator
     """What it loads for an address or a file that begins and ends as `text` does."""
     if call.name in _ENGINES_OF_DATABASES:
         yield from (Load(modules, by=f"{text.start.partition('://')[0]}://") for modules in _driver(text.start))
-    if call.name == "fsspec.filesystem" and text.whole:
+    if call.name == "fsspec.filesystem" and text.whole and REGISTERED not in packages:
         yield from (Load(each, by=text.start) for each in _of_protocol(text.start))
     for protocol in _protocols(call, text.start, packages):
         yield from (Load(each, by=f"{protocol}://") for each in _of_protocol(protocol))
@@ -327,7 +330,8 @@ def by_text(call: WrittenCall, text: Text, packages: frozenset[str]) -> Iterator
     if call.name in _BY_ENDING and call.all_given and call.given.get("engine") is None:
         for ending, modules in _ENDINGS.items():
             if text.end.endswith(ending):
-                yield Load(modules, by=ending)
+                far = ("pydap",) if ending == ".nc" and "://" in text.start else ()
+                yield Load((*modules, *far), by=ending)
 
 
 def _is_pandas(call: WrittenCall, packages: frozenset[str]) -> bool:
@@ -370,6 +374,8 @@ def _by_backend(call: WrittenCall) -> Iterator[Load]:
 
 def _protocols(call: WrittenCall, address: str, packages: frozenset[str]) -> Iterator[str]:
     """The protocols of an address that a call leaves to fsspec."""
+    if REGISTERED in packages:
+        return
     chained = "::" in address
     plain = call.given.get("storage_options", None if call.all_given else UNKNOWN) is None
     for part in address.split("::"):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.source.modules import catches_import_failure
-from fanfold.submission.plugins import PATH_WORDS, UNKNOWN, Text, WrittenCall
+from fanfold.submission.plugins import PACKAGES, PATH_WORDS, UNKNOWN, Text, WrittenCall
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 #: So deep is a text looked into that is put together from others.
@@ -36,10 +36,10 @@ class Known(NamedTuple):
     parameters: Collection[str] = ()
 
 
-def calls_in(tree: ast.AST, known: Known, mentioned: Mapping[str, bool]) -> Iterator[WrittenCall]:
+def calls_in(tree: ast.AST, known: Known, called: Mapping[str, bool]) -> Iterator[WrittenCall]:
     """Every call of a text but those that do without what cannot be imported.
 
-    `mentioned` has the functions that others mention, and whether one does so for certain.
+    `called` has the functions that every run calls.
     """
     names, once = _imported(tree), _assigned_once(tree)
     stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -50,9 +50,9 @@ def calls_in(tree: ast.AST, known: Known, mentioned: Mapping[str, bool]) -> Iter
     }
     parameters = {name for name in known.parameters if name not in stored}
     given = _Values(constants, once, parameters)
-    for node, certain in walked(tree, mentioned):
+    for node, certain in walked(tree, called):
         if isinstance(node, ast.Call):
-            if name := _name_of(node.func, modules, own):
+            if name := _name_of(node.func, modules, own, once):
                 yield _call(node, name, certain, given)
             yield from _handed_on(node, modules, own, given)
 
@@ -116,7 +116,7 @@ def _handed_on(
 ) -> Iterator[WrittenCall]:
     """What something else is to call: `map(pd.read_hdf, paths)`, `partial(xr.open_dataset, engine="zarr")`."""
     for each in node.args[:1]:
-        name = _name_of(each, modules, own)
+        name = _name_of(each, modules, own, {})
         if name and not name.startswith("."):
             given = {given.arg: values.value(given.value) for given in node.keywords if given.arg}
             yield WrittenCall(node.lineno, name, given, (), all_given=False, certain=False)
@@ -131,7 +131,7 @@ def _call(node: ast.Call, name: str, certain: bool, values: _Values) -> WrittenC
     return WrittenCall(node.lineno, name, given, tuple(texts or named), all_given, certain)
 
 
-def _name_of(function: ast.expr, modules: Mapping[str, str], own: Collection[str]) -> str:
+def _name_of(function: ast.expr, modules: Mapping[str, str], own: Collection[str], once: Mapping[str, ast.expr]) -> str:
     """A function's name with its module, a method's with a dot before it; empty for what cannot be told."""
     if isinstance(function, ast.Name):
         of = "" if function.id in own else modules.get(function.id, "")
@@ -143,11 +143,29 @@ def _name_of(function: ast.expr, modules: Mapping[str, str], own: Collection[str
         at = at.value
     if not attributes:
         return ""
+    if _is_of_another(at, modules, own, once):
+        return ""
     if isinstance(at, ast.Name) and at.id in modules and at.id not in own:
         name = ".".join((modules[at.id], *reversed(attributes)))
         # `pd.DataFrame.to_hdf(frame, path)`: a method of a class's
         return f".{attributes[0]}" if len(attributes) > 1 and attributes[1][:1].isupper() else name
     return f".{attributes[0]}"
+
+
+def _is_of_another(
+    node: ast.expr, modules: Mapping[str, str], own: Collection[str], once: Mapping[str, ast.expr]
+) -> bool:
+    """Whether an object is made by a package that is none of those whose methods are known: DuckDB has `to_csv`."""
+    is_made = False
+    for _ in range(_DEEPEST):
+        while isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
+            is_made = is_made or isinstance(node, ast.Call)
+            node = node.func if isinstance(node, ast.Call) else node.value
+        if not (isinstance(node, ast.Name) and node.id in once):
+            break
+        node = once[node.id]
+    named = modules.get(node.id, "") if isinstance(node, ast.Name) and node.id not in own else ""
+    return is_made and bool(named) and named.partition(".")[0] not in PACKAGES
 
 
 def _imported(tree: ast.AST) -> dict[str, str]:
@@ -190,36 +208,66 @@ def _parameters(tree: ast.AST) -> set[str]:
 # Whether what stands somewhere is sure to be done by a run that gets to its function.
 
 
-def mentions(tree: ast.AST) -> dict[str, bool]:
-    """The names that a text mentions, and whether it does so where a run is sure to come by."""
-    found: dict[str, bool] = {}
-    for node, certain in walked(tree, {}):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found[node.id] = found.get(node.id, False) or certain
-        elif isinstance(node, ast.Attribute):
-            found[node.attr] = found.get(node.attr, False) or certain
+def surely_called(trees: Iterable[ast.AST], entry: str) -> dict[str, bool]:
+    """The functions of these texts that every run calls, by their names.
+
+    One that is kept in a dict, or handed on, may be called; so may a method, whatever it is called on.
+    """
+    found = {entry: True}
+    trees, known = list(trees), 0
+    while known != len(found):
+        known = len(found)
+        for node, certain in (each for tree in trees for each in walked(tree, found)):
+            if certain and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                found[node.func.id] = True
     return found
 
 
-def walked(tree: ast.AST, mentioned: Mapping[str, bool]) -> Iterator[tuple[ast.AST, bool]]:
-    """All nodes but those that do without what cannot be imported, each with whether a run is sure to come by."""
+def walked(tree: ast.AST, called: Mapping[str, bool] | None) -> Iterator[tuple[ast.AST, bool]]:
+    """All nodes but those that do without what cannot be imported, each with whether a run is sure to come by.
+
+    `called` has the functions that every run calls; None: it may be any.
+    """
+    empty = _may_be_empty(tree)
     pending: list[tuple[ast.AST, bool, bool]] = [(tree, True, False)]
     while pending:
         node, certain, is_within = pending.pop()
         yield node, certain
         if _does_without(node):
             continue
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            # One within another that nothing mentions is not called, unless what decorates it does so.
-            certain = mentioned.get(node.name, not is_within or bool(node.decorator_list))
+        if isinstance(node, _FUNCTIONS):
+            name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
+            is_called = called is None or called.get(name, False)
+            certain = is_called and not (is_within and isinstance(node, ast.Lambda))
             is_within = True
-        elif isinstance(node, ast.ClassDef):
-            is_within = False
-        pending += reversed([(each, here, is_within) for each, here in _within(node, certain)])
+        pending += reversed([(each, here, is_within) for each, here in _within(node, certain, empty)])
 
 
-def _within(node: ast.AST, certain: bool) -> Iterator[tuple[ast.AST, bool]]:
-    maybe = _maybe(node)
+def _may_be_empty(tree: ast.AST) -> set[str]:
+    """The names that an empty collection is given to, or that are so by default."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and _is_empty(node.value):
+            found.update(each.id for each in node.targets if isinstance(each, ast.Name))
+        elif isinstance(node, ast.arguments):
+            every = [*node.posonlyargs, *node.args]
+            pairs = zip(every[len(every) - len(node.defaults) :], node.defaults, strict=True)
+            pairs_by_name = zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            found.update(each.arg for each, value in (*pairs, *pairs_by_name) if value is not None and _is_empty(value))
+            found.update(each.arg for each in (node.vararg, node.kwarg) if each is not None)
+    return found
+
+
+def _is_empty(node: ast.expr) -> bool:
+    if isinstance(node, ast.Dict):
+        return not node.keys
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        return not node.elts
+    return isinstance(node, ast.Constant) and not node.value
+
+
+def _within(node: ast.AST, certain: bool, empty: Collection[str]) -> Iterator[tuple[ast.AST, bool]]:
+    maybe = _maybe(node, empty)
     for field, value in ast.iter_fields(node):
         here = certain and field not in maybe
         if isinstance(value, ast.AST):
@@ -234,15 +282,23 @@ def _within(node: ast.AST, certain: bool) -> Iterator[tuple[ast.AST, bool]]:
                     here = here and not (isinstance(each, ast.stmt) and _may_leave(each))
 
 
-def _maybe(node: ast.AST) -> Collection[str]:
+def _maybe(node: ast.AST, empty: Collection[str]) -> Collection[str]:
     """The parts of it that may not be done."""
+    if isinstance(node, (ast.For, ast.AsyncFor)) and _names(node.iter, empty):
+        return ("body", "orelse")
+    if isinstance(node, ast.While) and not isinstance(node.test, ast.Constant):
+        return ("body", "orelse")
     if isinstance(node, (ast.If, ast.IfExp)) and isinstance(node.test, ast.Constant):
         return ()
     if isinstance(node, ast.Try) and any(map(_catches_other_failures, node.handlers)):
         return ("body", "handlers", "orelse")
-    if isinstance(node, _COMPREHENSIONS) and not any(each.ifs for each in node.generators):
+    if isinstance(node, _COMPREHENSIONS) and not any(each.ifs or _names(each.iter, empty) for each in node.generators):
         return ()
     return next((parts for kinds, parts in _MAYBE if isinstance(node, kinds)), ())
+
+
+def _names(node: ast.expr, names: Collection[str]) -> bool:
+    return any(isinstance(each, ast.Name) and each.id in names for each in ast.walk(node))
 
 
 def _may_leave(node: ast.stmt) -> bool:
