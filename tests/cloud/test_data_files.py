@@ -20,13 +20,14 @@ pytestmark = pytest.mark.cloud
 def command(engine, tmp_path, monkeypatch):
     """The command line in an empty folder; what it prints."""
     monkeypatch.chdir(tmp_path)
+    return printed_by
 
-    def run(*words: str) -> str:
-        ended = CliRunner().invoke(app, list(words), catch_exceptions=False)
-        assert ended.exit_code == 0, ended.output
-        return ended.stdout
 
-    return run
+def printed_by(*words: str) -> str:
+    """What a command prints that goes well."""
+    ended = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    return ended.stdout
 
 
 @fanfold.udf
@@ -56,6 +57,38 @@ def test_a_file_goes_to_where_runs_find_it_and_a_folder_comes_back(command):
     assert Path("back/a/2.txt").read_text() == "two"
     command("cp", fanfold.data_path("other.txt"), "by-its-address.txt")
     assert Path("by-its-address.txt").read_text() == "one"
+
+
+def test_a_folder_goes_with_what_lies_behind_links_but_not_round(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "elsewhere/deep/2.txt").write_text("two")
+    Path("tiles").mkdir()
+    Path("tiles/.hidden").write_text("!")
+    Path("tiles/linked").symlink_to(tmp_path / "elsewhere")
+    Path("tiles/round").symlink_to("..")
+    Path("tiles/itself").symlink_to("itself")
+    Path("tiles/nowhere").symlink_to("nothing")
+    ended = CliRunner().invoke(app, ["cp", "tiles", "data:"])
+    assert ended.exit_code == 0, ended.output
+    assert "left out: tiles/itself leads nowhere\nleft out: tiles/nowhere leads nowhere\n" in ended.stderr
+    names = [row["name"] for row in json.loads(printed_by("ls", "tiles", "-r", "--json"))]
+    assert names[:2] == ["tiles/.hidden", "tiles/linked/deep/2.txt"]
+    assert [name for name in names if name.count("round")] == names[2:]
+    assert not [name for name in names if "round/tiles" in name]
+
+
+def test_what_a_person_links_into_the_folder_of_data_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large/1.txt").write_text("one")
+    folder = Path(fanfold.data_path("linked"))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(tmp_path / "large")
+    (folder.parent / "nowhere").symlink_to("nothing")
+    assert [row["name"] for row in json.loads(printed_by("ls", "-r", "--json"))] == ["linked/1.txt"]
+    printed_by("cp", "data:linked", "back")
+    assert Path("back/1.txt").read_text() == "one"
 
 
 def test_what_is_not_there_or_leads_elsewhere_is_refused_by_name(command):

@@ -146,6 +146,12 @@ def test_what_cannot_be_a_label_is_shown_as_text(label, expected):
     assert fold_results([{"x": label}], [1]).index[0] == expected
 
 
+@pytest.mark.parametrize("value", [3, 2.5, "x", True, 1j], ids=repr)
+def test_an_array_of_no_axes_is_labelled_by_what_is_in_it(value):
+    assert fold_results([{"x": np.array(value)}], [1]).index.tolist() == [value]
+    assert fold_results([{"x": np.array("2024-01-01", dtype="M8[D]")}], [1]).index[0] == pd.Timestamp("2024-01-01")
+
+
 def test_runs_without_arguments_are_numbered():
     assert fold_results([{}, {}], [5, 6]).index.to_frame().run.to_list() == [0, 1]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
 from fractions import Fraction
+from typing import NamedTuple
+from uuid import UUID
 
 import geopandas as gpd
 import numpy as np
@@ -137,3 +141,45 @@ def test_an_argument_of_which_a_file_makes_no_column_is_its_text_there(tmp_path,
     write_frame(fold_results([{"x": label} for label in labels], [shapes] * 2), path)
     found = (gpd.read_parquet if ending == ".parquet" else gpd.read_file)(path)["x"]
     assert [None if pd.isna(one) else one for one in found] == expected
+
+
+class Route(NamedTuple):
+    km: int
+
+
+@dataclass
+class Place:
+    name: str
+    seen: object
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (pd.Period("2024-01", "M"), "2024-01"),
+        (pd.Interval(0, 1), "(0, 1]"),
+        (1j, "1j"),
+        (Fraction(1, 3), "1/3"),
+        (Season.DRY, "Season.DRY"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (b"\xff", "\\xff"),
+        (np.array(3), 3),
+        (range(3), "range(0, 3)"),
+        ([pd.Period("2024-01", "M"), None], ["2024-01", None]),
+        ([{"a": Season.WET}], [{"a": "Season.WET"}]),
+        (np.array([1j, 2]), ["1j", "(2+0j)"]),
+        (Place("x", Fraction(1, 2)), {"name": "x", "seen": "1/2"}),
+        (Route(3), [3]),
+    ],
+    ids=repr,
+)
+def test_a_cell_that_json_has_no_form_for_is_its_text_and_not_what_lies_in_the_object(tmp_path, value, expected):
+    frame = fold_results([{"x": 1}, {"x": 2}], [value, value])
+    write_frame(frame, tmp_path / "m.jsonl")
+    assert [json.loads(line)["result"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == [expected] * 2
+
+
+def test_labels_of_one_type_of_pandas_go_into_json_lines(tmp_path):
+    for labels in (list(pd.period_range("2024-01", "2024-02", freq="M")), list(pd.interval_range(0, 2)), [1j, 2j]):
+        write_frame(fold_results([{"x": label} for label in labels], [1, 2]), tmp_path / "m.jsonl")
+        assert [json.loads(line)["x"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == list(map(str, labels))

@@ -1,9 +1,9 @@
-"""Which files and folders of this machine a pattern matches."""
+"""Which files and folders of this machine a pattern matches, and which files lie below a folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from glob import escape, iglob
 from pathlib import Path
@@ -47,6 +47,50 @@ def _folders(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
         return
     yield folder
     with suppress(OSError), os.scandir(folder or os.curdir) as entries:  # one that may not be read holds nothing
-        below = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        below = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
         for name in below:
             yield from _folders(os.path.join(folder, name), above | {this})
+
+
+def files_below(
+    folder: str,
+    enters: Callable[[str], bool] = lambda name: True,
+    onerror: Callable[[OSError], None] = lambda error: None,
+) -> Iterator[str]:
+    """All that a folder and those below it hold and is no folder, whatever its name, in the order of the names.
+
+    It goes through links to folders as well, but not round. Links that lead nowhere and pipes are among it. `enters`:
+    by their names, which folders to go into; `onerror` is called for one that may not be read, as with `os.walk`.
+    """
+    return _files(folder, frozenset(), enters, onerror)
+
+
+def _files(
+    folder: str,
+    above: frozenset[tuple[int, int]],
+    enters: Callable[[str], bool],
+    onerror: Callable[[OSError], None],
+) -> Iterator[str]:
+    try:
+        about = os.stat(folder)
+        this = (about.st_dev, about.st_ino)
+        if this in above:
+            return
+        with os.scandir(folder) as entries:
+            inside = sorted((entry.name, _is_folder(entry)) for entry in entries)
+    except OSError as error:
+        onerror(error)
+        return
+    for name, is_folder in inside:
+        path = os.path.join(folder, name)
+        if not is_folder:
+            yield path
+        elif enters(name):
+            yield from _files(path, above | {this}, enters, onerror)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False

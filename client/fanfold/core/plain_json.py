@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,12 +47,45 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     for place, kind in enumerate(frame.dtypes):
         if kind.name == "geometry":
             frame.isetitem(place, frame.iloc[:, place].astype(str).to_numpy())
+        elif kind.kind in ("O", "c"):  # periods and intervals too
+            frame.isetitem(place, pd.Series(list(map(_said, frame.iloc[:, place])), dtype=object).to_numpy())
     told: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
     for place, name in enumerate(told[0] if told else ()):
         for row, value in zip(told, frame.iloc[:, place].tolist(), strict=True):
             if isinstance(value, float):  # of which pandas writes so many decimals, and of 1e-20 none but zeros
                 row[name] = value if math.isfinite(value) else None
     return told
+
+
+#: Of these pandas makes JSON as one would. Dataclasses, attrs and pydantic name the fields of a class so.
+_KINDS = (str, int, float, date, time, timedelta, Decimal)
+_FIELDS = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
+
+
+def _said(value: Any) -> Any:
+    """A cell, of which pandas makes JSON: where it would write out what lies in an object, or refuse it, its text."""
+    if value is None or isinstance(value, _KINDS):
+        return value
+    if isinstance(value, complex):
+        return str(value)
+    if isinstance(value, dict):
+        return {name: _said(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(map(_said, value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if hasattr(value, "__array_interface__"):  # numpy's
+        kind = value.dtype.kind
+        if value.ndim:
+            return _said(value.tolist()) if kind in "Oc" else value
+        return value[()] if kind in "biufmM" else _said(value.item())
+    if hasattr(value, "to_json") and hasattr(value, "index"):  # pandas' own
+        return value
+    names = next((list(getattr(type(value), one)) for one in _FIELDS if hasattr(type(value), one)), None)
+    if names is None:
+        return plain(value)
+    named = [str(getattr(one, "name", one)) for one in names]  # attrs has objects that say their name
+    return {name: _said(getattr(value, name)) for name in named if not name.startswith("_")}
 
 
 def _series(series: pd.Series[Any]) -> Any:

@@ -143,9 +143,9 @@ def _next_step(kind: type[RunFailed], header: JobHeader) -> str:
 
 
 def _shorten(value: Any) -> str:
-    from fanfold.core.shown import text_of
+    from fanfold.core.shown import on_one_line
 
-    text = text_of(value)
+    text = on_one_line(value)
     return text if len(text) <= _INPUT_CHARACTERS else f"{text[:_INPUT_CHARACTERS]}… ({len(text):,} characters)"
 
 

@@ -517,6 +517,8 @@ def _is_no_label(value: Any) -> bool:
 
 def _label(value: Any) -> Any:
     """An argument as an index label; what cannot be one (a list, a frame) as text."""
+    if hasattr(value, "__array_interface__") and not isinstance(value, (str, int, float)):
+        value = value[()]  # of no axes, since it is a label: the number or moment in it
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     try:

@@ -69,11 +69,12 @@ def pack(folders: Iterable[str]) -> bytes | None:
 
 
 def _paths(folder: str) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _NO_FOLDERS and not name.startswith("."))
-        for name in sorted(files):
-            if not name.endswith(_NO_FILES) and not name.startswith(".") and os.path.isfile(os.path.join(place, name)):
-                yield os.path.join(place, name)
+    from fanfold.core.matches import files_below
+
+    for path in files_below(folder, lambda name: name not in _NO_FOLDERS and not name.startswith(".")):
+        name = os.path.basename(path)
+        if not name.endswith(_NO_FILES) and not name.startswith(".") and os.path.isfile(path):
+            yield path
 
 
 class PackageReader(TraversableResources):

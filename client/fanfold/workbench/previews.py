@@ -19,7 +19,7 @@ from fanfold.core import EXACT_IN_FLOATS
 from fanfold.core.formatting import counted
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
-from fanfold.core.shown import text_of
+from fanfold.core.shown import on_one_line
 from fanfold.errors import FanfoldError
 from fanfold.job.map import picture_of
 from fanfold.job.results import Contents
@@ -93,7 +93,7 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
 def look_at(contents: Contents, index: int, output: Output | None) -> tuple[str, Preview | None]:
     """A run's arguments in words, and a look at its result where it has one."""
     try:
-        arguments = ", ".join(f"{name}={text_of(value)}" for name, value in contents.arguments(index).items())
+        arguments = ", ".join(f"{name}={on_one_line(value)}" for name, value in contents.arguments(index).items())
     except Exception as error:  # noqa: BLE001  as above; what it has given is shown all the same
         arguments = f"(they cannot be read: {why_not_read(error)})"
     return arguments[:_ARGUMENT_CHARACTERS], None if output is None else seen_of(contents, index, output)

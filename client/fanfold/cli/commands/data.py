@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: How names begin that are no paths of this machine.
 _DATA = "data:"
+#: So many of the files that cannot be copied are named.
+_NAMED = 5
 
 
 def ls(
@@ -151,12 +153,29 @@ def _outgoing(source: Path, name: str, files: DataFiles) -> list[tuple[Path, str
         name = f"{name.rstrip('/')}/{source.resolve().name}".lstrip("/")
     if source.is_file():
         return [(source, name)]
-    pairs = [
-        (path, f"{name}/{path.relative_to(source).as_posix()}") for path in sorted(source.rglob("*")) if path.is_file()
-    ]
+    pairs = [(path, f"{name}/{path.relative_to(source).as_posix()}") for path in _files_of(source)]
     if not pairs:
         raise InputError(f"There is no file in {source}.", next_step="name a folder that has one.")
     return pairs
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """The files of a folder, behind links as well; of what cannot be copied, such as a link to nowhere, it is said."""
+    from fanfold.core.matches import files_below
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"The folder {error.filename} cannot be read: {error.strerror}.",
+            next_step="see that you may read it, or copy the others one by one.",
+        ) from None
+
+    found = [Path(path) for path in files_below(str(folder), onerror=refuse)]
+    left = [path for path in found if not path.is_file()]
+    for path in left[:_NAMED]:
+        typer.echo(f"left out: {path} {'leads nowhere' if path.is_symlink() else 'is no file'}", err=True)
+    if len(left) > _NAMED:
+        typer.echo(f"left out: {len(left) - _NAMED:,} more", err=True)
+    return [path for path in found if path.is_file()]
 
 
 def _incoming(name: str, target: str, files: DataFiles) -> list[tuple[Any, Path]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from fanfold.core.matches import files_below
 from fanfold.errors import InputError, StoreError
 from fanfold.stores.protocols import DataFile
 
@@ -24,10 +25,10 @@ class FolderData:
     def beginning(self, prefix: str) -> Iterator[DataFile]:
         """The files whose name begins so, by name."""
         top = self._folder / prefix.rpartition("/")[0]
-        found = (Path(where, name) for where, _, names in os.walk(top) for name in names)
-        for name in sorted(path.relative_to(self._folder).as_posix() for path in found):
-            if name.startswith(prefix) and _UNFINISHED not in name:
-                facts = (self._folder / name).stat()
+        for name in sorted(Path(path).relative_to(self._folder).as_posix() for path in files_below(str(top))):
+            path = self._folder / name
+            if name.startswith(prefix) and _UNFINISHED not in name and path.is_file():
+                facts = path.stat()
                 yield DataFile(name, facts.st_size, facts.st_mtime)
 
     def upload(self, pairs: Sequence[tuple[Path, str]]) -> None:
