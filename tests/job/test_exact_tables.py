@@ -182,4 +182,5 @@ def test_a_cell_that_json_has_no_form_for_is_its_text_and_not_what_lies_in_the_o
 def test_labels_of_one_type_of_pandas_go_into_json_lines(tmp_path):
     for labels in (list(pd.period_range("2024-01", "2024-02", freq="M")), list(pd.interval_range(0, 2)), [1j, 2j]):
         write_frame(fold_results([{"x": label} for label in labels], [1, 2]), tmp_path / "m.jsonl")
-        assert [json.loads(line)["x"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == list(map(str, labels))
+        lines = (tmp_path / "m.jsonl").read_text().splitlines()
+        assert [json.loads(line)["x"] for line in lines] == list(map(str, labels))

@@ -54,8 +54,8 @@ def _folders(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
 
 def files_below(
     folder: str,
-    enters: Callable[[str], bool] = lambda name: True,
-    onerror: Callable[[OSError], None] = lambda error: None,
+    enters: Callable[[str], bool] = lambda _: True,
+    onerror: Callable[[OSError], None] = lambda _: None,
 ) -> Iterator[str]:
     """All that a folder and those below it hold and is no folder, whatever its name, in the order of the names.
 

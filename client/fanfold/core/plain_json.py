@@ -66,8 +66,6 @@ def _said(value: Any) -> Any:
     """A cell, of which pandas makes JSON: where it would write out what lies in an object, or refuse it, its text."""
     if value is None or isinstance(value, _KINDS):
         return value
-    if isinstance(value, complex):
-        return str(value)
     if isinstance(value, dict):
         return {name: _said(part) for name, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -75,15 +73,21 @@ def _said(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if hasattr(value, "__array_interface__"):  # numpy's
-        kind = value.dtype.kind
-        if value.ndim:
-            return _said(value.tolist()) if kind in "Oc" else value
-        return value[()] if kind in "biufmM" else _said(value.item())
-    if hasattr(value, "to_json") and hasattr(value, "index"):  # pandas' own
-        return value
+        return _said_of_array(value)
+    return value if hasattr(value, "to_json") and hasattr(value, "index") else _said_of_object(value)  # pandas' own
+
+
+def _said_of_array(value: Any) -> Any:
+    kind = value.dtype.kind
+    if value.ndim:
+        return _said(value.tolist()) if kind in "Oc" else value
+    return value[()] if kind in "biufmM" else _said(value.item())
+
+
+def _said_of_object(value: Any) -> Any:
     names = next((list(getattr(type(value), one)) for one in _FIELDS if hasattr(type(value), one)), None)
     if names is None:
-        return plain(value)
+        return str(value) if isinstance(value, complex) else plain(value)
     named = [str(getattr(one, "name", one)) for one in names]  # attrs has objects that say their name
     return {name: _said(getattr(value, name)) for name in named if not name.startswith("_")}
 
