@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 import fanfold
@@ -84,3 +86,23 @@ def test_a_page_whose_server_is_gone_says_what_to_do_and_comes_back_when_it_is_l
     finally:
         page.close()
         second.close()
+
+
+def test_a_page_whose_server_goes_before_it_was_ever_connected_says_what_to_do_and_comes_back(chromium, workbench):
+    page = chromium.new_page(viewport=WIDE)
+    page.context.add_cookies(workbench.cookies)
+    page.add_init_script("""(() => { const real = window.WebSocket, nowhere = "ws://127.0.0.1:1/";
+      window.WebSocket = function (to, ...more) { return new real(window.isThere ? to : nowhere, ...more); }; })()""")
+    gone = re.compile(r"favicon\.ico|/socket\.io/")
+    page.route(gone, lambda route: route.abort())
+    try:
+        page.goto(f"{workbench.root}/totals")
+        popup = page.locator("#popup")
+        expect(popup).to_contain_text("start it again with `fanfold workbench`")
+        expect(popup).to_be_visible()
+        page.evaluate("window.isThere = true")
+        page.unroute(gone)
+        page.wait_for_function("window.did_handshake")
+        expect(popup).to_be_hidden()
+    finally:
+        page.context.close()

@@ -302,9 +302,12 @@ window.ff = (() => {
   const notLetIn = "This browser is not let in any more: open the address that `fanfold workbench` printed.";
   const noServer = "Nothing answers there. Where the Workbench has ended, start it again with `fanfold workbench`: this page comes back by itself where it takes the same port.";
   setInterval(async () => {
-    const lost = document.getElementById("popup");
-    if (lost?.getAttribute("aria-hidden") !== "false") return;
+    const lost = document.getElementById("popup"), isSaid = () => lost.getAttribute("aria-hidden") === "false";
+    const isCut = () => isSaid() || window.socket?.connected === false;  // of one that was never connected NiceGUI says nothing
+    if (!lost || !isCut()) return;
     const status = await fetch("/favicon.ico", { cache: "no-store" }).then((answer) => answer.status, () => 0);
+    if (!isCut()) return;
+    if (status === 403 || !status) lost.setAttribute("aria-hidden", "false");
     const note = document.getElementById("ff-lost") || lost.appendChild(Object.assign(made("div"), { id: "ff-lost" }));
     note.textContent = status === 403 ? notLetIn : status ? "" : noServer;
   }, 2000);
