@@ -45,3 +45,24 @@ def test_a_group_of_exceptions_was_raised_at_the_last_line_of_ones_own_in_it():
     line = raising_line(trace)
     assert line is not None
     assert (line.file, line.number, line.function) == ("/job/flights.py", 4, "one")
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "/usr/lib/python3.12/json/decoder.py",
+        "/usr/lib64/python3.12/json/decoder.py",
+        "/opt/pypy/lib/pypy3.11/json/decoder.py",
+        "/usr/lib/python3/dist-packages/numpy/linalg.py",
+        "<attrs generated init flights.Flight>",
+        "<unknown>",
+        "<__array_function__ internals>",
+    ],
+)
+def test_no_line_of_a_librarys_is_the_one_that_raised(foreign):
+    """Fedora has Python's own modules in `lib64`; what attrs makes, and a text that `ast` reads, have no file."""
+    for own in ("/home/ada/lib/python/flights.py", "<ipython-input-3-0a>", "/tmp/ipykernel_7/123.py"):
+        trace = f'Traceback:\n  File "{own}", line 4, in load\n  File "{foreign}", line 9, in decode\nValueError: odd\n'
+        line = raising_line(trace)
+        assert line is not None
+        assert (line.file, line.number) == (own, 4)

@@ -8,8 +8,12 @@ from fanfold.contract.records import NamedTuple
 
 #: A group of exceptions has its frames behind a line that is drawn at its left.
 _FRAME = re.compile(r'^[\s|]*File "([^"\n]+)", line (\d+)(?:, in (\S+))?', re.MULTILINE)
-#: Folders of other people's code.
-_FOREIGN = ("/site-packages/", "/dist-packages/", "/lib/python", "<frozen", "<string>")
+#: Folders of other people's code, and what stands for a file where code is made by a library, or is read as a text:
+#: by the standard library, attrs, decorator, NumPy and SymPy. A notebook's cell may be called `<ipython-input-3-...>`.
+_FOREIGN = re.compile(
+    r"/(site|dist)-packages/|/lib(64)?/(python|pypy)\d"
+    r"|^<(frozen|string>|unknown>|attrs |decorator-gen|__array_function__|lambdifygenerated)"
+)
 
 
 class RaisingLine(NamedTuple):
@@ -27,7 +31,7 @@ def frames_in(traceback: str) -> list[RaisingLine]:
 
 def is_own(frame: RaisingLine) -> bool:
     """Whether a frame is in a file of the user's."""
-    return not any(part in frame.file for part in _FOREIGN)
+    return _FOREIGN.search(frame.file) is None
 
 
 def raising_line(traceback: str) -> RaisingLine | None:
