@@ -205,3 +205,18 @@ def test_no_file_is_overlooked_for_the_many_that_count_for_nothing(scenes, monke
         now = folders.states([str(scenes)])
         assert folders.changed_since(folders.seal(before, before), dict(now)) == [str(scenes)]
         before = now
+
+
+def commit_of(repository: Path) -> str:
+    return (repository / ".git" / "refs" / "main").read_text()
+
+
+def test_a_repository_counts_with_its_commits_and_not_with_what_git_writes_when_it_looks(scenes):
+    refs = scenes / ".git" / "refs"
+    refs.mkdir(parents=True)
+    write(refs, "main", "one")
+    assert [cached(commit_of, [scenes]) for _ in range(2)] == [0, 1]
+    write(scenes / ".git", "index", "what git status has seen")
+    assert cached(commit_of, [scenes]) == 1
+    write(refs, "main", "two")
+    assert fanfold.run(commit_of, scenes) == "two"

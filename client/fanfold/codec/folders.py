@@ -25,7 +25,9 @@ TOO_MANY = "too many"
 #: What stands for how a folder was that has changed while the run was at work.
 WRITTEN = "written"
 #: Written by who only reads or looks: readers' locks of LMDB and SQLite, caches of Python, notes of file managers.
-_NOBODYS = ("lock.mdb", "__pycache__", ".git", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints")
+_NOBODYS = ("lock.mdb", "__pycache__", ".DS_Store", "Thumbs.db", ".ipynb_checkpoints")
+#: The folder of git's own in a repository, which `git status` writes to; of it counts at which commits all is.
+_GIT, _COMMITS = ".git", ("HEAD", "packed-refs", "refs")
 
 
 def states(folders: Iterable[str]) -> dict[str, str]:
@@ -79,7 +81,7 @@ def _state(folder: str, most: int) -> tuple[str, int]:
         try:
             own = _identity(path)
             with os.scandir(path) as found:
-                entries = list(islice((one for one in found if not _is_nobodys(one.name)), most + 1))
+                entries = list(islice((one for one in found if not _is_nobodys(path, one.name)), most + 1))
         except OSError:  # gone meanwhile, or behind a closed door
             continue
         if own in above:  # a link has led back
@@ -100,7 +102,9 @@ def _state(folder: str, most: int) -> tuple[str, int]:
     return digest.hexdigest(), most
 
 
-def _is_nobodys(name: str) -> bool:
+def _is_nobodys(folder: str, name: str) -> bool:
+    if os.path.basename(folder) == _GIT:
+        return name not in _COMMITS
     return name in _NOBODYS or name.endswith("-shm")
 
 
