@@ -51,29 +51,6 @@ def wait_for(page, waiting):
 # What is typed.
 
 
-LATE = """(() => {
-  const looking = setInterval(() => {
-    const editor = window.ff?.editor, opened = editor?.opened;
-    if (!editor) return;
-    clearInterval(looking);
-    editor.opened = (...of) => { window.openLate = () => opened(...of); };
-  }, 1);
-})()"""
-
-
-def test_what_is_typed_before_the_page_has_heard_that_its_file_is_open_is_typed_into_it(bench, workbench):
-    page = bench()
-    page.goto(f"{workbench.root}/")
-    page.add_init_script(LATE)
-    page.goto(f"{workbench.root}/workbench?file=flights.py")
-    expect(page.locator(".cm-content")).to_contain_text("fanfold")
-    page.wait_for_function("() => !!window.openLate")
-    rewrite(page, FORM)
-    page.evaluate("() => window.openLate()")
-    page.reload()
-    expect(page.locator(".cm-content")).to_contain_text("limit: int | None = 5")
-
-
 def test_what_is_typed_into_the_form_is_there_after_a_reload_though_the_server_has_not_answered(bench):
     page = bench()
     rewrite(page, FORM)

@@ -157,7 +157,7 @@ window.ff.editor = (() => {
     clearTimeout(looking);
     if (text !== null && text.length > 300000) looking = setTimeout(() => view?.$emit("long-text"), 700);
   };
-  const restored = (text) => { draft.text ??= text; unsaved = true; };
+  const restored = (text) => { draft.text = text; unsaved = true; };
   // The draft of a file that is about to be opened; what was typed into the one before is kept first.
   // Its inputs stay here: they may be longer than a message of the socket.
   const leave = async (...of) => { keep(); send(true); coming = { key: of[0], draft: await read(...of) }; return { ...coming.draft, inputs: "" }; };
@@ -165,12 +165,9 @@ window.ff.editor = (() => {
   const opened = (key, text, digest, udf) => {
     if (timer !== null) keep();  // what was typed since it was left belongs to the file before
     const kept = coming.key === key ? coming.draft : {};
-    // Over a slow line its text is there before this is: what was typed until now, with no file open before, is typed into it.
-    const early = !draft.key && draft.text !== null ? textNow() : null;
+    Object.assign(draft, { key, text: null, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
     base = lines(text);
-    unsaved = early !== null && early !== base;
-    Object.assign(draft, { key, text: unsaved ? early : null, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
-    if (unsaved) keepSoon();
+    unsaved = false;
     try { localStorage.setItem("fanfold-last", key); } catch { /* no room: the first file opens next time */ }
   };
   const saved = (text, digest) => {
