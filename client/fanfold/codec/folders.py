@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from fanfold.codec.paths import on_this_machine
+from fanfold.core.matches import identity, is_folder
 
 #: Files and folders of all folders that a run is given together: to look at so many takes some milliseconds.
 MOST_ENTRIES = 1_000
@@ -79,7 +80,7 @@ def _state(folder: str, most: int) -> tuple[str, int]:
     while waiting:
         place, path, above = waiting.pop()
         try:
-            own = _identity(path)
+            own = identity(path)
             with os.scandir(path) as found:
                 entries = list(islice((one for one in found if not _is_nobodys(path, one.name)), most + 1))
         except OSError:  # gone meanwhile, or behind a closed door
@@ -92,7 +93,7 @@ def _state(folder: str, most: int) -> tuple[str, int]:
             if most <= 0:
                 return _at_its_top(folder), 0
             most -= 1
-            if _is_folder(entry):
+            if is_folder(entry):
                 waiting.append((f"{place}{name}/", entry.path, above | {own}))
                 name = f"{name}/"
             else:
@@ -106,18 +107,6 @@ def _is_nobodys(folder: str, name: str) -> bool:
     if os.path.basename(folder) == _GIT:
         return name not in _COMMITS
     return name in _NOBODYS or name.endswith("-shm")
-
-
-def _identity(path: str) -> tuple[int, int]:
-    about = os.stat(path)
-    return about.st_dev, about.st_ino
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
 
 
 def _of_file(entry: os.DirEntry[str]) -> str:

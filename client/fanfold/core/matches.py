@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from glob import escape, iglob
 from pathlib import Path
-from stat import S_ISDIR
 
 _ANY_FOLDERS = "**"
 
@@ -30,26 +28,11 @@ def _matches(pattern: str) -> Iterator[str]:
     at = parts.index(_ANY_FOLDERS)
     below = parts[at + 1 :]
     for place in iglob(str(Path(*parts[:at]))) if at else [""]:
-        for folder in _folders(place, frozenset()):
+        found = _within(place, lambda name: not name.startswith("."))
+        for folder in (path for path, has_more in found if has_more):
             if folder and not below:
                 yield folder
             yield from _matches(os.path.join(escape(folder), *(below or ("*",))))
-
-
-def _folders(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    """A folder and all below it whose names begin with no dot; `above` are those that it was reached through."""
-    try:
-        about = os.stat(folder or os.curdir)
-    except OSError:
-        return
-    this = (about.st_dev, about.st_ino)
-    if this in above or not S_ISDIR(about.st_mode):
-        return
-    yield folder
-    with suppress(OSError), os.scandir(folder or os.curdir) as entries:  # one that may not be read holds nothing
-        below = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
-        for name in below:
-            yield from _folders(os.path.join(folder, name), above | {this})
 
 
 def files_below(
@@ -62,34 +45,43 @@ def files_below(
     It goes through links to folders as well, but not round. Links that lead nowhere and pipes are among it. `enters`:
     by their names, which folders to go into; `onerror` is called for one that may not be read, as with `os.walk`.
     """
-    return _files(folder, frozenset(), enters, onerror)
+    return (path for path, has_more in _within(folder, enters, onerror) if not has_more)
 
 
-def _files(
+def _within(
     folder: str,
-    above: frozenset[tuple[int, int]],
     enters: Callable[[str], bool],
-    onerror: Callable[[OSError], None],
-) -> Iterator[str]:
+    onerror: Callable[[OSError], None] = lambda _: None,
+    above: frozenset[tuple[int, int]] = frozenset(),
+) -> Iterator[tuple[str, bool]]:
+    """A folder, and all in it and below, each with whether it is a folder; `above` are those it was reached through."""
     try:
-        about = os.stat(folder)
-        this = (about.st_dev, about.st_ino)
+        this = identity(folder or os.curdir)
         if this in above:
             return
-        with os.scandir(folder) as entries:
-            inside = sorted((entry.name, _is_folder(entry)) for entry in entries)
+        if os.path.isdir(folder or os.curdir):
+            yield folder, True  # one that may not be read as well: what is named in it may be had
+        with os.scandir(folder or os.curdir) as entries:
+            inside = sorted((entry.name, is_folder(entry)) for entry in entries)
     except OSError as error:
         onerror(error)
         return
-    for name, is_folder in inside:
+    for name, has_more in inside:
         path = os.path.join(folder, name)
-        if not is_folder:
-            yield path
+        if not has_more:
+            yield path, False
         elif enters(name):
-            yield from _files(path, above | {this}, enters, onerror)
+            yield from _within(path, enters, onerror, above | {this})
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def identity(path: str) -> tuple[int, int]:
+    """What two names of one folder have in common. Raises `OSError`."""
+    about = os.stat(path)
+    return about.st_dev, about.st_ino
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself

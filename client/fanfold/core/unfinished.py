@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 
-def unfinished(path: Path) -> Path:
+def unfinished(path: Path, mark: str = ".") -> Path:
     """A hidden name beside `path` that no other thread, process or machine has; it ends as `path` does."""
-    return path.with_name(f".{os.getpid()}-{os.urandom(4).hex()}.{path.name}")
+    return path.with_name(f"{mark}{os.getpid()}-{os.urandom(4).hex()}.{path.name}")
 
 
 def write_privately(path: Path, data: bytes) -> None:

@@ -378,7 +378,8 @@ class LocalEngine(Locked):
 
         A lost realtime run is final: the caller's next `submit` or `job.retry()` runs what is missing.
         """
-        self._raise_failure(header)
+        if (failure := self._failures.pop(header.id, None)) is not None:  # which is told once
+            raise failure
         if state.done or self._is_attended(header, state) or not os.access(self.home, os.W_OK):
             return False
         with liveness.only_one(self.heartbeats, header.id) as mine:
@@ -428,10 +429,6 @@ class LocalEngine(Locked):
             self._driver.close()
         self._driver = None
         self.stores.close()
-
-    def _raise_failure(self, header: JobHeader) -> None:
-        if (failure := self._failures.pop(header.id, None)) is not None:  # which is told once
-            raise failure
 
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each

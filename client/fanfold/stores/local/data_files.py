@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fanfold.core.matches import files_below
+from fanfold.core.unfinished import unfinished
 from fanfold.errors import InputError, StoreError
 from fanfold.stores.protocols import DataFile
 
@@ -45,14 +46,14 @@ class FolderData:
 
 
 def _copy(source: Path, target: Path) -> None:
-    unfinished = target.with_name(f"{_UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}-{target.name}")
+    part = unfinished(target, _UNFINISHED)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, unfinished)
-        os.replace(unfinished, target)
+        shutil.copyfile(source, part)
+        os.replace(part, target)
     except OSError as error:
         with suppress(OSError):
-            unfinished.unlink()
+            part.unlink()
         raise StoreError(
             f"{source} could not be copied to {target}: {error.strerror or error}.",
             next_step="see that the file can be read, that its folder can be written to, and that there is room.",
